@@ -1,0 +1,150 @@
+//! Verifiers by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use crate::exact::Exact;
+use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
+use crate::math::Math;
+use crate::verifier::Verifier;
+
+/// Why a verifier could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// Nobody registered the name.
+    #[error("there is no verifier `{name}`{}; known are {known}", nearest.as_ref().map_or(String::new(), |n| format!(" (did you mean `{n}`?)")))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The known name most like it.
+        nearest: Option<String>,
+        /// All known names.
+        known: String,
+    },
+    /// The verifier refuses its options.
+    #[error("verifier `{name}`: {why}")]
+    Options {
+        /// The verifier.
+        name: String,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+}
+
+type Constructor = Box<dyn Fn(toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync>;
+
+/// Makes verifiers from their names and options.
+///
+/// # Examples
+///
+/// A verifier of your own is one line:
+///
+/// ```
+/// # use rlvr_verifiers::{Registry, exact::{Exact, ExactOptions}};
+/// let mut registry = Registry::default();
+/// registry.add("shouting", |_: toml::Table| {
+///     Ok(Box::new(Exact::new(ExactOptions { case_sensitive: true })))
+/// });
+/// assert!(registry.build("shouting", &toml::Table::new()).is_ok());
+/// ```
+pub struct Registry {
+    constructors: BTreeMap<String, Constructor>,
+}
+
+impl Registry {
+    /// Makes a registry that knows nothing; [`Registry::default`] knows the built-in verifiers.
+    pub fn empty() -> Self {
+        Self { constructors: BTreeMap::new() }
+    }
+
+    /// Adds a verifier, or replaces the one of that name.
+    ///
+    /// The constructor gets the verifier's options, the table `[verifiers.NAME]` of a config, and says what is wrong
+    /// with them.
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        constructor: impl Fn(toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync + 'static,
+    ) {
+        self.constructors.insert(name.into(), Box::new(constructor));
+    }
+
+    /// Adds a verifier whose options are a type.
+    fn add_typed<O: DeserializeOwned + 'static, V: Verifier + 'static>(&mut self, name: &str, new: fn(O) -> V) {
+        self.add(name, move |options| {
+            let options: O = options.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+            Ok(Box::new(new(options)))
+        });
+    }
+
+    fn add_puzzle<P: Puzzle>(&mut self) {
+        self.add_typed(P::NAME, Procedural::<P>::new);
+    }
+
+    /// Makes the verifier of a name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or if it refuses the options.
+    pub fn build(&self, name: &str, options: &toml::Table) -> Result<Box<dyn Verifier>, RegistryError> {
+        let constructor = self.constructors.get(name).ok_or_else(|| RegistryError::Unknown {
+            name: name.to_owned(),
+            nearest: self.names().filter(|known| strsim::jaro_winkler(known, name) > 0.8).map(str::to_owned).next(),
+            known: self.names().collect::<Vec<_>>().join(", "),
+        })?;
+        constructor(options.clone()).map_err(|why| RegistryError::Options { name: name.to_owned(), why })
+    }
+
+    /// Returns the known names in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.constructors.keys().map(String::as_str)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        let mut registry = Self::empty();
+        registry.add_typed("math", Math::new);
+        registry.add_typed("exact", Exact::new);
+        registry.add_puzzle::<Arithmetic>();
+        registry.add_puzzle::<BaseConversion>();
+        registry.add_puzzle::<Countdown>();
+        registry.add_puzzle::<Modular>();
+        registry.add_puzzle::<Sorting>();
+        registry
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(name: &str, options: toml::Table, expected: &str) {
+        let error = Registry::default().build(name, &options).err().expect("it must be refused");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn refusals() {
+        check(
+            "maths",
+            toml::Table::new(),
+            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
+             exact, math, modular, sorting",
+        );
+        check(
+            "exact",
+            toml::toml! { case = true },
+            "verifier `exact`: unknown field `case`, expected `case_sensitive`",
+        );
+    }
+}
