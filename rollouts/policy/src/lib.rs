@@ -1,0 +1,37 @@
+//! The policy: a decoder-only transformer over token ids.
+//!
+//! An [`Architecture`] says what a model of the Llama, Qwen2 or Qwen3 family looks like; [`Weights`] hold its
+//! parameters, read from and written to Hugging Face folders; a [`Transformer`] joins the two and computes hidden states,
+//! log-probabilities ([`logprob`]) and, with a [`KvCache`], one token after another.
+//!
+//! The sampler and the trainer run the same code: one forward pass ([`Transformer::hidden`]) whose attention alone
+//! differs, and one log-probability. What remains between them is rounding, and the trainer records it.
+//!
+//! The crate sees ids and tensors; it knows neither text nor rewards nor optimisers.
+
+pub mod architecture;
+mod attention;
+pub mod batch;
+pub mod cache;
+mod error;
+pub mod flops;
+mod hf_config;
+mod linear;
+mod llama;
+pub mod logprob;
+mod mlp;
+mod norm;
+pub mod preset;
+mod qwen;
+mod rope;
+pub mod safetensors_io;
+mod transformer;
+pub mod weights;
+
+pub use architecture::Architecture;
+pub use batch::{Batch, PromptGroup};
+pub use cache::{KvCache, PromptKv};
+pub use error::PolicyError;
+pub use preset::Preset;
+pub use transformer::{Numerics, Transformer};
+pub use weights::Weights;

@@ -1,0 +1,89 @@
+//! Ways to compute the same thing give the same numbers.
+
+use rlvr_policy::logprob::ScoreGradient;
+use rlvr_policy::{Batch, PromptGroup, Transformer, Weights};
+use rlvr_tests::tiny_transformer;
+use tch::{Device, Kind, Tensor};
+
+/// Two groups: three completions of one prompt, one of them a single token; and a lone completion.
+const PROMPTS: [&[u32]; 2] = [&[3, 14, 15, 9], &[2, 7]];
+const COMPLETIONS: [&[&[u32]]; 2] = [&[&[1, 8, 2, 8], &[11], &[18, 28, 4]], &[&[5, 9, 0]]];
+
+fn shared() -> Vec<PromptGroup<'static>> {
+    let group = |i: usize| PromptGroup { prompt: PROMPTS[i], completions: COMPLETIONS[i].to_vec() };
+    vec![group(0), group(1)]
+}
+
+fn apart() -> Vec<PromptGroup<'static>> {
+    shared()
+        .into_iter()
+        .flat_map(|group| {
+            let one = move |completion| PromptGroup { prompt: group.prompt, completions: vec![completion] };
+            group.completions.into_iter().map(one).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+/// Scores the groups and returns log-probabilities, entropies, and the gradients of `Σ (a_t ℓ_t + b_t H_t)`.
+fn scores_and_gradients(transformer: Transformer, groups: &[PromptGroup<'_>]) -> (Tensor, Tensor, Vec<Tensor>) {
+    let architecture = transformer.architecture().clone();
+    let trainee = Transformer::new(architecture, transformer.into_weights().deep_copy().trainable());
+    let batch = Batch::new(groups, Device::Cpu);
+    let scored = trainee.score_for_training(&batch, 0.9);
+    let (logp, entropy) = (scored.scores.logp.copy(), scored.scores.entropy.copy());
+    let n = batch.n_targets();
+    let ramp = Tensor::arange(n, (Kind::Float, Device::Cpu));
+    scored.backward(&ScoreGradient { logp: (&ramp + 1.0).sin(), entropy: Some((ramp * 2.0).cos()) });
+    let gradients = trainee.weights().parameters().iter().map(|parameter| parameter.tensor.grad()).collect();
+    (logp, entropy, gradients)
+}
+
+#[test]
+fn a_shared_prompt_changes_neither_scores_nor_gradients() {
+    for family in ["llama", "qwen2", "qwen3"] {
+        let (logp, entropy, gradients) = scores_and_gradients(tiny_transformer(family, 1), &shared());
+        let (logp2, entropy2, gradients2) = scores_and_gradients(tiny_transformer(family, 1), &apart());
+        assert!(largest_difference(&logp, &logp2) < 1e-5, "{family}: log-probabilities");
+        assert!(largest_difference(&entropy, &entropy2) < 1e-5, "{family}: entropies");
+        for (i, (a, b)) in gradients.iter().zip(&gradients2).enumerate() {
+            let scale = b.abs().max().double_value(&[]).max(1e-3);
+            assert!(largest_difference(a, b) < 1e-5 * scale, "{family}: gradient {i}");
+        }
+    }
+}
+
+/// The gradient against central differences, along random directions, in float64-like steps.
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for family in ["llama", "qwen2", "qwen3"] {
+        let value = |weights: &Weights| -> f64 {
+            let transformer = Transformer::new(tiny_transformer(family, 2).architecture().clone(), weights.cast(Kind::Float));
+            let batch = Batch::new(&shared(), Device::Cpu);
+            let scores = transformer.score(&batch, 0.9);
+            let ramp = Tensor::arange(batch.n_targets(), (Kind::Float, Device::Cpu));
+            let sum = scores.logp * (&ramp + 1.0).sin() + scores.entropy * (ramp * 2.0).cos();
+            sum.sum(Kind::Double).double_value(&[])
+        };
+        let (_, _, gradients) = scores_and_gradients(tiny_transformer(family, 2), &shared());
+        let weights = tiny_transformer(family, 2).into_weights();
+        for (parameter, gradient) in weights.parameters().iter().zip(&gradients) {
+            let tensor = parameter.tensor.detach();
+            let direction = (Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin().view_as(&tensor);
+            let expected = (gradient * &direction).sum(Kind::Double).double_value(&[]);
+            let step = 2e-3 / direction.norm().double_value(&[]);
+            let original = tensor.copy();
+            let mut at = |factor: f64| {
+                tensor.shallow_clone().copy_(&(&original + &direction * (factor * step)));
+                value(&weights)
+            };
+            let slope = (at(1.0) - at(-1.0)) / (2.0 * step);
+            at(0.0);
+            let tolerance = 2e-2 * expected.abs() + 2e-2 * gradient.norm().double_value(&[]);
+            assert!((slope - expected).abs() < tolerance, "{family}: {}: {slope} is not {expected}", parameter.name);
+        }
+    }
+}

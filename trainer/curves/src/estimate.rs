@@ -1,0 +1,251 @@
+//! Estimators of accuracy from `n` samples a problem, `c` of them right, and their intervals.
+
+use std::collections::BTreeMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+/// The probability that at least one of `k` samples is right, estimated without bias from `c` right ones of `n`.
+///
+/// `1 − C(n−c, k) / C(n, k)`, as the product `1 − ∏_{i=n−c+1}^{n} (1 − k/i)` (Chen et al. 2021, arXiv:2107.03374, §2.1).
+/// None if fewer than `k` samples were drawn.
+///
+/// # Examples
+///
+/// ```
+/// use rlvr_curves::estimate::pass_at_k;
+///
+/// assert_eq!(pass_at_k(4, 1, 1), Some(0.25));
+/// assert_eq!(pass_at_k(4, 1, 2), Some(0.5));
+/// assert_eq!(pass_at_k(4, 1, 5), None);
+/// ```
+pub fn pass_at_k(n: u64, c: u64, k: u64) -> Option<f64> {
+    if k == 0 || n < k || c > n {
+        return None;
+    }
+    if n - c < k {
+        return Some(1.0);
+    }
+    let none_right: f64 = (n - c + 1..=n).map(|i| 1.0 - k as f64 / i as f64).product();
+    Some(1.0 - none_right)
+}
+
+/// The votes of `n` samples of one problem: how many gave the right answer, and how many gave each other one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Votes {
+    /// Samples with the right answer.
+    pub right: u64,
+    /// Samples for each wrong answer.
+    pub wrong: Vec<u64>,
+    /// Samples without an answer; they do not vote.
+    pub abstentions: u64,
+}
+
+impl Votes {
+    /// Counts answers; samples that are right vote together, however they are spelt.
+    pub fn count<'a>(samples: impl IntoIterator<Item = (Option<&'a str>, bool)>) -> Self {
+        let mut votes = Self::default();
+        let mut wrong: BTreeMap<&str, u64> = BTreeMap::new();
+        for (answer, is_right) in samples {
+            match answer {
+                _ if is_right => votes.right += 1,
+                Some(answer) => *wrong.entry(answer).or_default() += 1,
+                None => votes.abstentions += 1,
+            }
+        }
+        votes.wrong = wrong.into_values().collect();
+        votes
+    }
+
+    fn n(&self) -> u64 {
+        self.right + self.wrong.iter().sum::<u64>() + self.abstentions
+    }
+}
+
+/// The probability that the majority of `k` samples is right, ties split evenly, exact over all `k`-subsets.
+///
+/// `Σ_{m≥1} C(r, m) Σ_j [x^{k−m} z^j] ∏_a (Σ_{t<m} C(n_a, t) x^t + z C(n_a, m) x^m) · (1+x)^{n_0} / (j+1)`, over
+/// `C(n, k)`: `m` right votes, `j` other answers with as many. None if fewer than `k` samples were drawn.
+pub fn majority_at_k(votes: &Votes, k: u64) -> Option<f64> {
+    if k == 0 || votes.n() < k {
+        return None;
+    }
+    let all = ln_choose(votes.n(), k);
+    let mut probability = 0.0;
+    for m in 1..=votes.right.min(k) {
+        // ways[j][s]: scaled number of ways to draw s votes for other answers, j of which tie.
+        let room = (k - m) as usize;
+        let mut ways = vec![vec![0.0; room + 1]; votes.wrong.len() + 1];
+        ways[0][0] = 1.0;
+        for &n in &votes.wrong {
+            ways = with_answer(&ways, n, m, room);
+        }
+        let with_abstentions = |row: &[f64]| -> f64 {
+            (0..=room.min(votes.abstentions as usize)).map(|t| row[room - t] * choose(votes.abstentions, t as u64)).sum()
+        };
+        let ties: f64 = ways.iter().enumerate().map(|(j, row)| with_abstentions(row) / (j + 1) as f64).sum();
+        probability += ties * (ln_choose(votes.right, m) - all).exp();
+    }
+    Some(probability)
+}
+
+/// Multiplies the generating function by that of one more answer with `n` votes: fewer than `m`, or exactly `m` and a tie.
+fn with_answer(ways: &[Vec<f64>], n: u64, m: u64, room: usize) -> Vec<Vec<f64>> {
+    let mut next = vec![vec![0.0; room + 1]; ways.len()];
+    for (j, row) in ways.iter().enumerate() {
+        for (s, &count) in row.iter().enumerate() {
+            if count == 0.0 {
+                continue;
+            }
+            for t in 0..=n.min(m).min((room - s) as u64) {
+                let j = if t == m { j + 1 } else { j };
+                if j < next.len() {
+                    next[j][s + t as usize] += count * choose(n, t);
+                }
+            }
+        }
+    }
+    next
+}
+
+fn choose(n: u64, k: u64) -> f64 {
+    (0..k).map(|i| (n - i) as f64 / (i + 1) as f64).product()
+}
+
+fn ln_choose(n: u64, k: u64) -> f64 {
+    (0..k).map(|i| ((n - i) as f64 / (i + 1) as f64).ln()).sum()
+}
+
+/// An interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    /// Its lower end.
+    pub low: f64,
+    /// Its upper end.
+    pub high: f64,
+}
+
+/// The normal quantile of a two-sided 95 % interval.
+pub const Z95: f64 = 1.959_963_984_540_054;
+
+/// The 95 % interval of a binomial share (Wilson 1927); the whole range if nothing was tried.
+///
+/// # Examples
+///
+/// ```
+/// use rlvr_curves::estimate::wilson;
+///
+/// let interval = wilson(8.0, 10.0);
+/// assert!((interval.low - 0.4902).abs() < 1e-4 && (interval.high - 0.9433).abs() < 1e-4);
+/// ```
+pub fn wilson(successes: f64, trials: f64) -> Interval {
+    if trials <= 0.0 {
+        return Interval { low: 0.0, high: 1.0 };
+    }
+    let p = successes / trials;
+    let z2 = Z95 * Z95;
+    let centre = (p + z2 / (2.0 * trials)) / (1.0 + z2 / trials);
+    let half = Z95 / (1.0 + z2 / trials) * (p * (1.0 - p) / trials + z2 / (4.0 * trials * trials)).sqrt();
+    Interval { low: (centre - half).max(0.0), high: (centre + half).min(1.0) }
+}
+
+/// Draws of a bootstrap.
+const DRAWS: usize = 4000;
+
+/// The 95 % percentile interval of a mean over problems, by drawing problems with replacement.
+///
+/// Equal seeds give equal intervals.
+///
+/// # Panics
+///
+/// If there are no values.
+pub fn bootstrap_mean(values: &[f64], seed: u64) -> Interval {
+    assert!(!values.is_empty(), "there is nothing to draw from");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let n = values.len();
+    let mut draw = || {
+        let sum: f64 = (0..n).map(|_| values[((u128::from(random.next_u64()) * n as u128) >> 64) as usize]).sum();
+        sum / n as f64
+    };
+    let mut means: Vec<f64> = (0..DRAWS).map(|_| draw()).collect();
+    means.sort_by(f64::total_cmp);
+    let quantile = |q: f64| means[((DRAWS - 1) as f64 * q).round() as usize];
+    Interval { low: quantile(0.025), high: quantile(0.975) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All `k`-subsets of the votes, by hand.
+    fn brute_force(votes: &Votes, k: usize) -> f64 {
+        let mut labels: Vec<Option<usize>> = vec![Some(0); votes.right as usize];
+        for (i, &n) in votes.wrong.iter().enumerate() {
+            labels.extend(vec![Some(i + 1); n as usize]);
+        }
+        labels.extend(vec![None; votes.abstentions as usize]);
+        let n = labels.len();
+        let (mut sum, mut subsets) = (0.0, 0.0);
+        for mask in (0_u32..1 << n).filter(|mask| mask.count_ones() as usize == k) {
+            let mut counts = vec![0; votes.wrong.len() + 1];
+            for label in (0..n).filter(|i| mask & (1 << i) != 0).filter_map(|i| labels[i]) {
+                counts[label] += 1;
+            }
+            let most = *counts.iter().max().unwrap();
+            if most > 0 && counts[0] == most {
+                sum += 1.0 / counts.iter().filter(|&&c| c == most).count() as f64;
+            }
+            subsets += 1.0;
+        }
+        sum / subsets
+    }
+
+    #[test]
+    fn majority_is_exact() {
+        for right in 0..4 {
+            for wrong in [vec![], vec![2], vec![1, 1], vec![3, 2], vec![1, 1, 1]] {
+                for abstentions in 0..3 {
+                    let votes = Votes { right, wrong: wrong.clone(), abstentions };
+                    for k in 1..=votes.n().min(8) {
+                        let (ours, brute) = (majority_at_k(&votes, k).unwrap(), brute_force(&votes, k as usize));
+                        assert!((ours - brute).abs() < 1e-12, "{votes:?} at {k}: {ours} against {brute}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn pass_at_k_is_exact() {
+        for n in 1..8_u64 {
+            for c in 0..=n {
+                for k in 1..=n {
+                    let exact = 1.0 - choose(n - c, k.min(n - c + 1)) * f64::from(u8::from(k <= n - c)) / choose(n, k);
+                    assert!((pass_at_k(n, c, k).unwrap() - exact).abs() < 1e-12, "{n} {c} {k}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_bootstrap_agrees_with_the_normal_interval() {
+        // 500 problems, 40 % right: the standard error is 2.19 points.
+        let values: Vec<f64> = (0..500).map(|i| f64::from(u8::from(i % 5 < 2))).collect();
+        let interval = bootstrap_mean(&values, 1);
+        assert!((interval.low - (0.4 - 1.96 * 0.0219)).abs() < 0.004, "{interval:?}");
+        assert!((interval.high - (0.4 + 1.96 * 0.0219)).abs() < 0.004, "{interval:?}");
+        assert_eq!(interval, bootstrap_mean(&values, 1));
+    }
+
+    #[test]
+    fn right_answers_vote_together_and_abstentions_do_not_vote() {
+        let samples = [(Some("1/2"), true), (Some("0.5"), true), (Some("3"), false), (None, false), (Some("3"), false)];
+        assert_eq!(Votes::count(samples), Votes { right: 2, wrong: vec![2], abstentions: 1 });
+    }
+
+    #[test]
+    fn too_few_samples_give_no_estimate() {
+        assert_eq!(pass_at_k(3, 1, 4), None);
+        assert_eq!(majority_at_k(&Votes { right: 1, ..Votes::default() }, 2), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! From a run's log to a curve of accuracy against compute.
+//!
+//! [`record`]s are what a run writes, one JSON object a line; [`store`] appends and reads them; [`points`] picks the
+//! evaluations out of them; [`fit`] fits curves and says what may be said of them; [`figure`] draws. [`estimate`] holds
+//! the estimators of accuracy and their intervals.
+//!
+//! The crate knows records alone, neither models nor tensors, so that curves are fitted anywhere, over copied run
+//! folders or over other people's numbers.
+
+pub mod estimate;
+pub mod figure;
+pub mod fit;
+pub mod points;
+pub mod record;
+pub mod store;
+
+pub use points::{Point, Series};
+pub use record::Record;

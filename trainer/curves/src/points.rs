@@ -1,0 +1,186 @@
+//! From records to the points of a curve.
+
+use std::path::{Path, PathBuf};
+
+use crate::record::{Kind, Record};
+use crate::store::{StoreError, read_log};
+
+/// Accuracy on held-out tasks after so much compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// The optimiser step.
+    pub step: u64,
+    /// Training compute so far, in FLOPs; 0 before the first step.
+    pub compute: f64,
+    /// Accuracy.
+    pub y: f64,
+    /// Accuracy by the lenient extractors, where it was measured.
+    pub lenient: Option<f64>,
+    /// Samples behind the accuracy, if they are known.
+    pub n: Option<f64>,
+}
+
+/// The points of one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The run's name.
+    pub name: String,
+    /// What was evaluated, such as `arithmetic`.
+    pub set: String,
+    /// Points in order of compute.
+    pub points: Vec<Point>,
+}
+
+/// Why there are no points.
+#[derive(Debug, thiserror::Error)]
+pub enum PointsError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log holds no evaluation.
+    #[error("run `{}`: there is no evaluation in `metrics.jsonl`; add an `[eval]` section with tasks", .0.display())]
+    NoEvaluation(PathBuf),
+    /// A table of points cannot be read.
+    #[error("points `{}`, line {line}: {why}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+}
+
+/// What the key that a curve is drawn from holds, between the set and the number of samples a problem.
+const MEAN: &str = "/mean@";
+
+/// Reads the points of a run folder, one series for each evaluation set.
+///
+/// # Errors
+///
+/// If the log cannot be read or holds no evaluation.
+pub fn of_run(folder: &Path) -> Result<Vec<Series>, PointsError> {
+    let log = read_log(&folder.join("metrics.jsonl"))?;
+    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let series = of_records(&name, &log.records);
+    if series.is_empty() { Err(PointsError::NoEvaluation(folder.to_owned())) } else { Ok(series) }
+}
+
+/// Picks the points out of records, one series for each evaluation set.
+pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
+    let mut all: Vec<Series> = vec![];
+    for record in records.iter().filter(|record| record.kind == Kind::Eval) {
+        for (key, y) in record.metrics.iter() {
+            let Some((set, _)) = key.strip_prefix("eval/").and_then(|key| key.split_once(MEAN)) else { continue };
+            let of_set = |name: &str| record.metrics.get(&format!("eval/{set}/{name}"));
+            let point = Point {
+                step: record.step,
+                compute: record.metrics.get("compute/flops_total").unwrap_or(0.0),
+                y,
+                lenient: of_set("lenient"),
+                n: of_set("n_samples"),
+            };
+            match all.iter_mut().find(|series| series.set == set) {
+                Some(series) => series.points.push(point),
+                None => all.push(Series { name: name.to_owned(), set: set.to_owned(), points: vec![point] }),
+            }
+        }
+    }
+    for series in &mut all {
+        series.points.sort_by(|a, b| a.compute.total_cmp(&b.compute));
+    }
+    all
+}
+
+/// Reads points from a table with a header: `C` (or `compute`) and `y` (or `accuracy`), and `n`, `seed` or `series` where
+/// they are known.
+///
+/// # Errors
+///
+/// Names the line and what would be right.
+pub fn of_csv(path: &Path) -> Result<Vec<Series>, PointsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
+    let refuse = |line: usize, why: String| PointsError::Table { path: path.to_owned(), line, why };
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let (_, header) = lines.next().ok_or_else(|| refuse(1, "the file is empty".to_owned()))?;
+    let columns: Vec<&str> = header.split(',').map(str::trim).collect();
+    let column = |names: &[&str]| columns.iter().position(|column| names.contains(column));
+    let needed = |names: &[&str]| {
+        column(names).ok_or_else(|| refuse(1, format!("there is no column `{}`; the header is `{header}`", names.join("` or `"))))
+    };
+    let (c, y) = (needed(&["C", "compute"])?, needed(&["y", "accuracy"])?);
+    let (n, label) = (column(&["n"]), column(&["series", "seed"]));
+
+    let mut all: Vec<Series> = vec![];
+    for (i, line) in lines {
+        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+        let number = |at: usize| -> Result<f64, PointsError> {
+            let cell = cells.get(at).copied().unwrap_or_default();
+            cell.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
+                refuse(i + 1, format!("`{}` is `{cell}`, but must be a number", columns[at]))
+            })
+        };
+        let point = Point { step: 0, compute: number(c)?, y: number(y)?, lenient: None, n: n.map(number).transpose()? };
+        if point.compute < 0.0 {
+            return Err(refuse(i + 1, format!("compute is {}, but cannot be negative", point.compute)));
+        }
+        if !(0.0..=1.0).contains(&point.y) {
+            return Err(refuse(i + 1, format!("accuracy is {}, but must lie between 0 and 1", point.y)));
+        }
+        let name = label.and_then(|at| cells.get(at)).map_or_else(|| "points".to_owned(), |&cell| cell.to_owned());
+        match all.iter_mut().find(|series| series.name == name) {
+            Some(series) => series.points.push(point),
+            None => all.push(Series { name, set: "accuracy".to_owned(), points: vec![point] }),
+        }
+    }
+    if all.is_empty() {
+        return Err(refuse(2, "there is no point below the header".to_owned()));
+    }
+    for series in &mut all {
+        series.points.sort_by(|a, b| a.compute.total_cmp(&b.compute));
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Metrics, SCHEMA};
+
+    #[test]
+    fn evaluations_become_points_in_order_of_compute() {
+        let eval = |step, flops, mean| {
+            let mut metrics = Metrics::default();
+            metrics.set("eval/sums/mean@1", mean);
+            metrics.set("eval/sums/n_samples", 200.0);
+            metrics.set("compute/flops_total", flops);
+            Record { kind: Kind::Eval, schema: SCHEMA, step, time_s: 0.0, message: None, metrics }
+        };
+        let series = of_records("r", &[eval(2, 20.0, 0.5), eval(0, 0.0, 0.25)]);
+        assert_eq!(series.len(), 1);
+        let points: Vec<(u64, f64, f64)> = series[0].points.iter().map(|p| (p.step, p.compute, p.y)).collect();
+        assert_eq!(points, [(0, 0.0, 0.25), (2, 20.0, 0.5)]);
+        assert_eq!(series[0].points[0].n, Some(200.0));
+    }
+
+    #[test]
+    fn tables() {
+        #[track_caller]
+        fn check(text: &str, expected: Result<usize, &str>) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("p.csv");
+            std::fs::write(&path, text).unwrap();
+            let found = of_csv(&path).map(|series| series.iter().map(|s| s.points.len()).sum()).map_err(|error| {
+                error.to_string().replace(&format!("{}/", folder.path().display()), "")
+            });
+            assert_eq!(found, expected.map_err(str::to_owned));
+        }
+        check("seed,C,k,n,y\n1,1e3,5,10,0.5\n2,2e3,6,10,0.6\n", Ok(2));
+        check("compute,accuracy\n3,0.5\n1,0.25\n", Ok(2));
+        check("a,b\n1,2\n", Err("points `p.csv`, line 1: there is no column `C` or `compute`; the header is `a,b`"));
+        check("C,y\n1,NaN\n", Err("points `p.csv`, line 2: `y` is `NaN`, but must be a number"));
+        check("C,y\n1,50\n", Err("points `p.csv`, line 2: accuracy is 50, but must lie between 0 and 1"));
+        check("C,y\n", Err("points `p.csv`, line 2: there is no point below the header"));
+    }
+}

@@ -1,0 +1,84 @@
+//! The machine: where to compute, with how many threads, and how fast it is.
+
+use std::time::Instant;
+
+use tch::{Cuda, Device, Kind, Tensor};
+
+use crate::config::DeviceChoice;
+
+impl DeviceChoice {
+    /// Returns the device.
+    ///
+    /// # Errors
+    ///
+    /// If a GPU is asked for and libtorch has none, with how to get one.
+    pub fn resolve(self) -> Result<Device, String> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(Device::cuda_if_available()),
+            Self::Cuda if Cuda::is_available() => Ok(Device::Cuda(0)),
+            Self::Cuda if tch::utils::has_cuda() => {
+                Err("`run.device` is `cuda`, but no GPU can be used; check `nvidia-smi` and CUDA_VISIBLE_DEVICES".to_owned())
+            }
+            Self::Cuda => Err("`run.device` is `cuda`, but this libtorch is for CPUs; run `scripts/libtorch.sh --cuda` and \
+                               build again"
+                .to_owned()),
+        }
+    }
+}
+
+/// Sets the number of threads of CPU computations; 0 leaves libtorch's choice, the physical cores.
+pub fn set_threads(threads: usize) {
+    if threads > 0 {
+        tch::set_num_threads(threads as i32);
+    }
+}
+
+/// Names a device.
+pub fn name(device: Device) -> String {
+    match device {
+        Device::Cpu => cpu_name().unwrap_or_else(|| "CPU".to_owned()),
+        Device::Cuda(index) => format!("CUDA device {index}"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn cpu_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// Measures the rate of large matrix products in the kind that training computes in, in operations a second.
+///
+/// A short look, for the utilisation in records; a benchmark takes longer.
+pub fn matmul_peak(device: Device) -> f64 {
+    let (size, kind) = if device == Device::Cpu { (768_i64, Kind::Float) } else { (8192, Kind::BFloat16) };
+    let _guard = tch::no_grad_guard();
+    let matrix = Tensor::ones([size, size], (kind, device));
+    let wait = || {
+        if let Device::Cuda(index) = device {
+            Cuda::synchronize(index as i64);
+        }
+    };
+    let product = || matrix.matmul(&matrix);
+    let _ = product();
+    wait();
+    let operations = 2.0 * (size as f64).powi(3);
+    (0..8)
+        .map(|_| {
+            let start = Instant::now();
+            let _ = product();
+            wait();
+            operations / start.elapsed().as_secs_f64()
+        })
+        .fold(0.0, f64::max)
+}
+
+/// Returns the largest memory that the process has had, in gigabytes of 10⁹ bytes, where the system tells.
+pub fn peak_memory_gb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kib * 1024.0 / 1e9)
+}

@@ -1,0 +1,48 @@
+//! The policy that is trained, and what is computed with it.
+
+use rlvr_policy::{Architecture, Numerics, Transformer, Weights};
+use tch::{Device, Kind};
+
+/// The trained policy: float32 weights that collect gradients, and the kind of numbers to compute in.
+#[derive(Debug)]
+pub struct Learner {
+    architecture: Architecture,
+    weights: Weights,
+    compute: Kind,
+    numerics: Numerics,
+}
+
+impl Learner {
+    /// Takes over weights; computes in bfloat16 on GPUs and in float32 elsewhere.
+    pub fn new(architecture: Architecture, weights: Weights, numerics: Numerics) -> Self {
+        let weights = weights.trainable();
+        let compute = if weights.head().device() == Device::Cpu { Kind::Float } else { Kind::BFloat16 };
+        Self { architecture, weights, compute, numerics }
+    }
+
+    /// Returns the architecture.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Returns the weights, float32.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Returns the policy for sampling: no gradients, and no copy where the kind is float32 already.
+    pub fn sampler(&self) -> Transformer {
+        let weights = self.weights.detached().cast(self.compute);
+        Transformer::new(self.architecture.clone(), weights).with_numerics(self.numerics)
+    }
+
+    /// Returns the policy for a forward and backward pass; gradients flow into the float32 weights.
+    pub fn trainee(&self) -> Transformer {
+        Transformer::new(self.architecture.clone(), self.weights.cast(self.compute))
+    }
+
+    /// Returns a copy that training does not change: a reference policy.
+    pub fn frozen(&self) -> Transformer {
+        Transformer::new(self.architecture.clone(), self.weights.deep_copy().cast(self.compute))
+    }
+}

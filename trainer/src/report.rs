@@ -1,0 +1,286 @@
+//! What is written down of a step: its record, its rollouts, and a line for people.
+
+use std::collections::BTreeMap;
+
+use rlvr_curves::record::{Compute, Metrics};
+use rlvr_rollouts::{Group, Rollout, Stop};
+use rlvr_verifiers::{Reward, Verdict};
+use serde::Serialize;
+
+use crate::filter::{Spread, spread};
+use crate::step::StepOutcome;
+
+/// One rollout, a line of `rollouts/step_NNNNNN.jsonl`.
+#[derive(Debug, Serialize)]
+pub struct RolloutRecord<'a> {
+    step: u64,
+    task_id: &'a str,
+    source: &'a str,
+    group: usize,
+    sample: usize,
+    policy_version: u64,
+    prompt: String,
+    reference: Option<&'a str>,
+    completion: &'a str,
+    prompt_ids: &'a [u32],
+    ids: &'a [u32],
+    n_prompt: usize,
+    n_tokens: usize,
+    stop: Stop,
+    verdicts: BTreeMap<&'a str, &'a Verdict>,
+    parts: BTreeMap<&'a str, f64>,
+    reward: Option<f64>,
+    outcome: Option<f64>,
+    advantage: Option<f64>,
+    logp_mean: f64,
+    entropy_mean: f64,
+    verify_s: f64,
+}
+
+impl<'a> RolloutRecord<'a> {
+    /// Writes down a rollout of a step; `advantage` is none if it was not trained on.
+    pub fn new(step: u64, (group_index, group): (usize, &'a Group), sample: usize, advantage: Option<f64>) -> Self {
+        let Rollout { completion, verdict, reward, verify_s } = &group.rollouts[sample];
+        let task = &group.task;
+        let parts = reward.iter().flat_map(|reward| &reward.parts).map(|part| (part.name.as_str(), part.value));
+        Self {
+            step,
+            task_id: &task.id,
+            source: &task.source,
+            group: group_index,
+            sample,
+            policy_version: step - 1,
+            prompt: task.prompt.to_plain_text(),
+            reference: task.reference.as_deref(),
+            completion: &completion.text,
+            prompt_ids: &group.prompt,
+            ids: &completion.ids,
+            n_prompt: group.prompt.len(),
+            n_tokens: completion.ids.len(),
+            stop: completion.stop,
+            verdicts: BTreeMap::from([(task.verifier.as_str(), verdict)]),
+            parts: parts.collect(),
+            reward: reward.as_ref().map(|reward| reward.total),
+            outcome: reward.as_ref().map(|reward| reward.outcome),
+            advantage,
+            logp_mean: mean(completion.logp.iter().map(|&x| f64::from(x))).unwrap_or(f64::NAN),
+            entropy_mean: mean(completion.entropy.iter().map(|&x| f64::from(x))).unwrap_or(f64::NAN),
+            verify_s: *verify_s,
+        }
+    }
+}
+
+/// Seconds spent in the phases of a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepTimes {
+    /// Prompts and completions.
+    pub generate_s: f64,
+    /// Waiting for verdicts.
+    pub verify_wait_s: f64,
+    /// Scoring under old or reference weights.
+    pub score_s: f64,
+    /// Updating.
+    pub update_s: f64,
+    /// All of it.
+    pub step_s: f64,
+}
+
+/// Everything that a step's record is made of.
+#[derive(Debug)]
+pub struct StepReport<'a> {
+    /// All groups sampled, the dropped ones included.
+    pub groups: &'a [Group],
+    /// Groups trained on.
+    pub n_kept: usize,
+    /// Groups sampled in place of dropped ones.
+    pub n_refilled: usize,
+    /// Tasks that are no longer drawn.
+    pub n_retired: usize,
+    /// Advantages of the rollouts trained on.
+    pub advantages: &'a [f64],
+    /// The update; none if no group was left.
+    pub outcome: Option<&'a StepOutcome>,
+    /// The learning rate.
+    pub lr: f64,
+    /// Where the time went.
+    pub times: StepTimes,
+    /// Operations a second of large matrix products on this machine.
+    pub matmul_peak: f64,
+    /// Operations of this step.
+    pub flops: f64,
+    /// The step.
+    pub step: u64,
+    /// Everything computed so far.
+    pub compute: &'a Compute,
+}
+
+impl StepReport<'_> {
+    fn rollouts(&self) -> impl Iterator<Item = &Rollout> {
+        self.groups.iter().flat_map(|group| &group.rollouts)
+    }
+
+    fn rewards(&self) -> impl Iterator<Item = &Reward> {
+        self.rollouts().filter_map(|rollout| rollout.reward.as_ref())
+    }
+
+    fn n_with(&self, wanted: Spread) -> usize {
+        self.groups.iter().filter(|group| spread(group) == wanted).count()
+    }
+
+    /// Returns the step's measurements.
+    pub fn metrics(&self) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.write_rewards(&mut metrics);
+        self.write_groups(&mut metrics);
+        self.write_verdicts(&mut metrics);
+        self.write_lengths(&mut metrics);
+        self.write_update(&mut metrics);
+        self.write_speed(&mut metrics);
+        self.compute.write(self.step, &mut metrics);
+        metrics
+    }
+
+    fn write_rewards(&self, metrics: &mut Metrics) {
+        let totals: Vec<f64> = self.rewards().map(|reward| reward.total).collect();
+        metrics.set_some("reward/mean", mean(totals.iter().copied()));
+        metrics.set_some("reward/std", deviation(&totals));
+        let mut parts: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for part in self.rewards().flat_map(|reward| &reward.parts) {
+            parts.entry(&part.name).or_default().push(part.value);
+        }
+        for (name, values) in parts {
+            metrics.set_some(format!("reward/{name}/mean"), mean(values.into_iter()));
+        }
+        metrics.set_some("outcome/mean", mean(self.rewards().map(|reward| reward.outcome)));
+        let mut sources: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        for group in self.groups {
+            sources.entry(&group.task.source).or_default().extend(group.outcomes());
+        }
+        for (source, outcomes) in sources {
+            metrics.set_some(format!("outcome/{source}/mean"), mean(outcomes.into_iter()));
+        }
+        metrics.set_some("advantage/std", deviation(self.advantages));
+    }
+
+    fn write_groups(&self, metrics: &mut Metrics) {
+        let n = self.groups.len() as f64;
+        let (right, wrong, equal) =
+            (self.n_with(Spread::AllRight), self.n_with(Spread::AllWrong), self.n_with(Spread::Equal));
+        metrics.set("group/zero_std", (right + wrong + equal) as f64 / n);
+        metrics.set("group/all_right", right as f64 / n);
+        metrics.set("group/all_wrong", wrong as f64 / n);
+        metrics.set("group/n_dropped", (self.groups.len() - self.n_kept) as f64);
+        metrics.set("group/n_refilled", self.n_refilled as f64);
+        metrics.set("group/n_retired", self.n_retired as f64);
+    }
+
+    /// The share of each finding among the rollouts of each verifier.
+    fn write_verdicts(&self, metrics: &mut Metrics) {
+        let mut found: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+        let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
+        for group in self.groups {
+            let verifier = group.task.verifier.as_str();
+            // A leak must be seen: its share is written even where it is 0.
+            found.entry((verifier, "unjudged")).or_default();
+            for rollout in &group.rollouts {
+                *found.entry((verifier, rollout.verdict.finding())).or_default() += 1.0;
+                *totals.entry(verifier).or_default() += 1.0;
+            }
+        }
+        for ((verifier, finding), n) in found {
+            metrics.set(format!("verify/{verifier}/{finding}"), n / totals[verifier]);
+        }
+    }
+
+    fn write_lengths(&self, metrics: &mut Metrics) {
+        let lengths: Vec<f64> = self.rollouts().map(|rollout| rollout.completion.ids.len() as f64).collect();
+        let ended = self.rollouts().filter(|rollout| rollout.completion.stop != Stop::Length);
+        metrics.set_some("length/mean", mean(lengths.iter().copied()));
+        metrics.set_some("length/max", lengths.iter().copied().reduce(f64::max));
+        metrics.set_some("length/min", lengths.iter().copied().reduce(f64::min));
+        metrics.set_some("length/terminated_mean", mean(ended.map(|rollout| rollout.completion.ids.len() as f64)));
+        metrics.set("length/truncated", self.truncated());
+        let entropies = self.rollouts().flat_map(|rollout| &rollout.completion.entropy);
+        metrics.set_some("policy/entropy", mean(entropies.map(|&h| f64::from(h))));
+    }
+
+    fn truncated(&self) -> f64 {
+        let cut = self.rollouts().filter(|rollout| rollout.completion.stop == Stop::Length).count();
+        cut as f64 / self.rollouts().count().max(1) as f64
+    }
+
+    fn write_update(&self, metrics: &mut Metrics) {
+        metrics.set("optim/lr", self.lr);
+        let Some(outcome) = self.outcome else { return };
+        let sums = &outcome.sums;
+        metrics.set("optim/loss", sums.loss);
+        metrics.set_some("optim/grad_norm", outcome.update.map(|update| update.grad_norm));
+        metrics.set_some("optim/update_ratio", outcome.update.map(|update| update.update_ratio));
+        metrics.set("optim/skipped", f64::from(u8::from(outcome.update.is_none())));
+        metrics.set("policy/clip_low", sums.clip_low / sums.n_units);
+        metrics.set("policy/clip_high", sums.clip_high / sums.n_units);
+        metrics.set("policy/cap_share", sums.capped / sums.n_units);
+        metrics.set("policy/kl_ref", sums.kl / sums.n_tokens);
+        metrics.set("policy/ratio/mean", sums.ratio / sums.n_units);
+        metrics.set("policy/ratio/min", sums.ratio_min);
+        metrics.set("policy/ratio/max", sums.ratio_max);
+        let (sum, squares) = sums.correction;
+        metrics.set("policy/ess", sum * sum / (sums.n_tokens * squares));
+        let mismatch = &outcome.mismatch;
+        metrics.set("policy/mismatch_kl", mismatch.k3 / mismatch.n_tokens);
+        metrics.set("policy/mismatch_logp/mean", mismatch.absolute / mismatch.n_tokens);
+        metrics.set("policy/mismatch_logp/max", mismatch.largest);
+    }
+
+    fn write_speed(&self, metrics: &mut Metrics) {
+        let times = &self.times;
+        metrics.set("time/generate_s", times.generate_s);
+        metrics.set("time/verify_s", self.rollouts().map(|rollout| rollout.verify_s).sum());
+        metrics.set("time/verify_wait_s", times.verify_wait_s);
+        metrics.set("time/score_s", times.score_s);
+        metrics.set("time/update_s", times.update_s);
+        metrics.set("time/step_s", times.step_s);
+        metrics.set("perf/tokens_per_s", self.tokens_per_s());
+        metrics.set("perf/mfu", self.flops / times.step_s / self.matmul_peak);
+        metrics.set_some("perf/memory_gb", crate::device::peak_memory_gb());
+    }
+
+    fn tokens_per_s(&self) -> f64 {
+        self.groups.iter().map(Group::n_tokens).sum::<usize>() as f64 / self.times.generate_s
+    }
+
+    /// Returns the step in one line; zeros are explained.
+    pub fn line(&self) -> String {
+        let n = self.groups.len();
+        let right = mean(self.rewards().map(|reward| reward.outcome)).unwrap_or(f64::NAN) * 100.0;
+        let reward = mean(self.rewards().map(|reward| reward.total)).unwrap_or(f64::NAN);
+        let groups = match (self.n_kept, self.n_with(Spread::AllRight), self.n_with(Spread::AllWrong)) {
+            (0, right, wrong) => format!("no update: of {n} groups {right} are all right, {wrong} all wrong"),
+            (kept, right, wrong) => format!("{kept} of {n} groups differ ({right} all right, {wrong} all wrong)"),
+        };
+        let length = mean(self.rollouts().map(|rollout| rollout.completion.ids.len() as f64)).unwrap_or(0.0);
+        let skipped = match self.outcome {
+            Some(outcome) if outcome.update.is_none() => "; UPDATE LEFT OUT: a gradient was not finite",
+            _ => "",
+        };
+        format!(
+            "right {right:.1} %, reward {reward:.3}; {groups}; {length:.1} tokens, {:.0} % cut off; {:.0} tokens/s, {:.1} s{skipped}",
+            self.truncated() * 100.0,
+            self.tokens_per_s(),
+            self.times.step_s,
+        )
+    }
+}
+
+/// The mean; none of nothing.
+pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, n) = values.fold((0.0, 0_u64), |(sum, n), value| (sum + value, n + 1));
+    (n > 0).then(|| sum / n as f64)
+}
+
+/// The standard deviation with n − 1 in the denominator; none of fewer than two.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let mean = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Some((squares / (values.len() - 1) as f64).sqrt())
+}

@@ -1,0 +1,535 @@
+//! A run: the loop that names each step of the algorithm, in order, once.
+
+mod header;
+mod start;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use rlvr_curves::points;
+use rlvr_curves::record::{Kind, Metrics};
+use rlvr_policy::Transformer;
+use rlvr_rollouts::collect::Collector;
+use rlvr_rollouts::{GenerationLimits, Group, Noise, Sampling, Tokenizer};
+use rlvr_verifiers::Task;
+
+use crate::advantage::{PartRewards, advantages};
+use crate::checkpoint::{self, Keep, RunState};
+use crate::config::{RunConfig, WarmStartSection};
+use crate::curves::{self, Curve};
+use crate::evaluate::{self, evaluate};
+use crate::learner::Learner;
+use crate::loss::Correction;
+use crate::optimizer::{AdamW, OptimizerConfig};
+use crate::order::TaskOrder;
+use crate::progress::Progress;
+use crate::report::{RolloutRecord, StepReport, StepTimes};
+use crate::run_folder::{Position, RunFolder, WARM_START_STEP};
+use crate::setup::Tasks;
+use crate::sft::{self, Example};
+use crate::step::{StepOutcome, TrainingGroup, TrainingRollout, UpdateSettings, score, update};
+use crate::stop;
+
+pub use start::start;
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Run {
+    config: RunConfig,
+    folder: RunFolder,
+    tasks: Tasks,
+    tokenizer: Tokenizer,
+    learner: Learner,
+    optimizer: AdamW,
+    /// The policy that divergences are measured from, if any are.
+    reference: Option<Transformer>,
+    order: TaskOrder,
+    state: RunState,
+    /// Operations a second of large matrix products on this machine.
+    matmul_peak: f64,
+    /// Rollouts and unjudged ones of the last steps.
+    recent: Vec<(usize, usize)>,
+    /// The newest checkpoint and where it was written.
+    saved: Option<(Position, PathBuf)>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Whether all steps were done; false after Ctrl-C.
+    pub is_complete: bool,
+    /// The run folder.
+    pub folder: PathBuf,
+    /// The newest checkpoint.
+    pub checkpoint: Option<PathBuf>,
+    /// The curves, one for each evaluation set.
+    pub curves: Vec<Curve>,
+}
+
+/// Updates in a row that may be left out before the run stops.
+const MOST_SKIPPED: u32 = 3;
+/// The share of unjudged rollouts in [`WINDOW`] steps above which the run stops.
+const MOST_UNJUDGED: f64 = 0.05;
+const WINDOW: usize = 10;
+
+/// What a step sampled.
+struct Sampled {
+    groups: Vec<Group>,
+    n_refilled: usize,
+    generate_s: f64,
+    verify_wait_s: f64,
+}
+
+impl Run {
+    /// Does everything that is left to do, from wherever the run stands.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be read, written or sampled, or if the numbers make no sense any more.
+    pub fn execute(mut self) -> anyhow::Result<Outcome> {
+        self.warm_start()?;
+        self.evaluate_before_the_first_step()?;
+        let progress = Progress::new(self.config.run.steps, self.steps_done());
+        while self.steps_done() < self.config.run.steps && !stop::is_asked() {
+            let step = self.steps_done() + 1;
+            self.step(step, &progress)?;
+            if self.is_due(self.config.eval.every, step) {
+                self.evaluate(step, &progress)?;
+            }
+            if self.is_due(self.config.checkpoint.every, step) || stop::is_asked() {
+                progress.phase("checkpoint");
+                self.save()?;
+            }
+        }
+        progress.finish();
+        self.finish()
+    }
+
+    /// Samples, judges, selects, updates, records.
+    fn step(&mut self, step: u64, progress: &Progress) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let mut times = StepTimes::default();
+        let flops_before = self.state.compute.flops_total();
+
+        let sampler = self.learner.sampler();
+        let Sampled { groups, n_refilled, generate_s, verify_wait_s } = self.sample(step, &sampler, progress)?;
+        (times.generate_s, times.verify_wait_s) = (generate_s, verify_wait_s);
+        self.check_unjudged(&groups)?;
+
+        let scoring = Instant::now();
+        progress.phase("score");
+        let selected = self.select(&groups, &sampler);
+        times.score_s = scoring.elapsed().as_secs_f64();
+        drop(sampler); // a copy of the weights on GPUs
+
+        let updating = Instant::now();
+        progress.phase("update");
+        let lr = self.config.optimizer.lr_at(step, self.config.run.steps);
+        let outcome = (!selected.groups.is_empty()).then(|| self.update(&selected.groups, lr));
+        times.update_s = updating.elapsed().as_secs_f64();
+
+        self.count(&groups, outcome.as_ref());
+        times.step_s = start.elapsed().as_secs_f64();
+        self.state.compute.wall_s += times.step_s;
+        let report = StepReport {
+            groups: &groups,
+            n_kept: selected.groups.len(),
+            n_refilled,
+            n_retired: self.order.n_retired(),
+            advantages: &selected.advantages.iter().flatten().flatten().copied().collect::<Vec<f64>>(),
+            outcome: outcome.as_ref(),
+            lr,
+            times,
+            matmul_peak: self.matmul_peak,
+            flops: self.state.compute.flops_total() - flops_before,
+            step,
+            compute: &self.state.compute,
+        };
+        if self.is_due(self.config.rollouts.record_every, step) {
+            self.folder.write_lines("rollouts", step, &rollout_records(step, &groups, &selected.advantages))?;
+        }
+        let (metrics, line) = (report.metrics(), report.line());
+        self.folder.record(Kind::Step, step, metrics)?;
+        progress.step(step, &line);
+        self.state.position = Position::Step(step);
+        self.check_skipped(step, outcome.as_ref())
+    }
+
+    /// Samples groups until the step is full or has been refilled often enough.
+    fn sample(&mut self, step: u64, sampler: &Transformer, progress: &Progress) -> anyhow::Result<Sampled> {
+        let mut sampled = Sampled { groups: vec![], n_refilled: 0, generate_s: 0.0, verify_wait_s: 0.0 };
+        let mut drawn: Vec<usize> = vec![];
+        let mut n_live = 0;
+        for round in 0..=self.config.filter.max_refills {
+            let wanted = self.config.rollouts.prompts_per_step - n_live;
+            let next = self.order.next(wanted, &drawn);
+            if next.is_empty() {
+                break;
+            }
+            drawn.extend(&next);
+            let tasks: Vec<&Task> = next.iter().map(|&i| &self.tasks.train[i]).collect();
+            let limits = self.limits(self.config.rollouts.max_new_tokens);
+            let collector = self.collector(sampler, &self.config.rollouts.sampling, &limits);
+            let noise = Noise { seed: self.config.run.seed, step };
+            let mut n_tokens = 0;
+            let collected = collector.collect(&tasks, self.config.rollouts.group_size, noise, &mut |n| {
+                n_tokens += n;
+                progress.phase(&format!("generate: {n_tokens} tokens"));
+            })?;
+            n_live += collected.groups.iter().filter(|group| self.config.filter.keeps(group)).count();
+            sampled.n_refilled += if round > 0 { next.len() } else { 0 };
+            sampled.generate_s += collected.generate_s;
+            sampled.verify_wait_s += collected.verify_s;
+            sampled.groups.extend(collected.groups);
+            if n_live >= self.config.rollouts.prompts_per_step {
+                break;
+            }
+        }
+        if sampled.groups.is_empty() {
+            bail!("every training task is solved so often that it is no longer drawn (`filter.retire_at`); add harder tasks");
+        }
+        for group in &sampled.groups {
+            self.order.note(&group.task.id, group.outcomes());
+        }
+        Ok(sampled)
+    }
+
+    fn collector<'a>(
+        &'a self,
+        transformer: &'a Transformer,
+        sampling: &'a Sampling,
+        limits: &'a GenerationLimits,
+    ) -> Collector<'a> {
+        Collector {
+            transformer,
+            tokenizer: &self.tokenizer,
+            panel: &self.tasks.panel,
+            reward: &self.config.reward,
+            sampling,
+            limits,
+        }
+    }
+
+    fn limits(&self, max_new_tokens: usize) -> GenerationLimits {
+        GenerationLimits {
+            max_new_tokens,
+            stop_strings: self.config.rollouts.stop.clone(),
+            ignore_stop_ids: false,
+            max_rows: self.config.rollouts.max_rows,
+        }
+    }
+
+    /// Drops what teaches nothing and gives every rollout that is left its advantage.
+    fn select<'a>(&mut self, groups: &'a [Group], sampler: &Transformer) -> Selected<'a> {
+        let filter = &self.config.filter;
+        let kept: Vec<usize> = (0..groups.len()).filter(|&i| filter.keeps(&groups[i])).collect();
+        let kept_groups: Vec<&Group> = kept.iter().map(|&i| &groups[i]).collect();
+        let old = (self.config.loss.correction != Correction::None).then(|| self.score(sampler, &kept_groups));
+        let reference = self.reference.take(); // `score` counts operations and needs the rest of the run
+        let reference_logp = reference.as_ref().map(|reference| self.score(reference, &kept_groups));
+        self.reference = reference;
+
+        let parts = part_rewards(&kept_groups, reference_logp.as_deref(), self.config.advantage.reward_kl);
+        let sizes: Vec<usize> = kept_groups.iter().map(|group| group.rollouts.len()).collect();
+        let n_tokens: Vec<usize> =
+            kept_groups.iter().flat_map(|group| group.rollouts.iter().map(|r| r.completion.ids.len())).collect();
+        let mut found = advantages(&parts, &sizes, &n_tokens, &self.config.advantage).into_iter();
+
+        let mut selected = Selected { groups: vec![], advantages: groups.iter().map(|g| vec![None; g.rollouts.len()]).collect() };
+        for (k, (&index, group)) in kept.iter().zip(&kept_groups).enumerate() {
+            let mut rollouts = vec![];
+            for (i, rollout) in group.rollouts.iter().enumerate() {
+                let advantage = found.next().flatten();
+                let Some(advantage) = advantage.filter(|_| self.config.filter.trains_on(rollout.completion.stop)) else {
+                    continue;
+                };
+                selected.advantages[index][i] = Some(advantage);
+                rollouts.push(TrainingRollout {
+                    ids: &rollout.completion.ids,
+                    sampler_logp: &rollout.completion.logp,
+                    old_logp: old.as_ref().map(|old| old[k][i].clone()),
+                    reference_logp: reference_logp.as_ref().map(|reference| reference[k][i].clone()),
+                    advantage,
+                });
+            }
+            if !rollouts.is_empty() {
+                selected.groups.push(TrainingGroup { prompt: &group.prompt, rollouts });
+            }
+        }
+        selected
+    }
+
+    /// Scores the completions of groups under a policy that does not learn.
+    fn score(&mut self, transformer: &Transformer, groups: &[&Group]) -> Vec<Vec<Vec<f32>>> {
+        let groups: Vec<(&[u32], Vec<&[u32]>)> = groups
+            .iter()
+            .map(|group| (&*group.prompt, group.rollouts.iter().map(|r| &*r.completion.ids).collect()))
+            .collect();
+        let temperature = self.config.rollouts.sampling.temperature;
+        let budget = self.config.optimizer.tokens_per_micro_batch;
+        let (logp, flops) = score(transformer, &groups, temperature, budget);
+        self.state.compute.flops_score += flops;
+        logp
+    }
+
+    fn update(&mut self, groups: &[TrainingGroup<'_>], lr: f64) -> StepOutcome {
+        let settings = UpdateSettings {
+            loss: &self.config.loss,
+            optimizer: &self.config.optimizer,
+            lr,
+            temperature: self.config.rollouts.sampling.temperature,
+            max_new_tokens: self.config.rollouts.max_new_tokens,
+        };
+        update(&self.learner, &mut self.optimizer, groups, &settings)
+    }
+
+    /// Adds the step to the counters, dropped groups included.
+    fn count(&mut self, groups: &[Group], outcome: Option<&StepOutcome>) {
+        let compute = &mut self.state.compute;
+        compute.rollouts += groups.iter().map(|group| group.rollouts.len() as u64).sum::<u64>();
+        compute.tokens_prompt += groups.iter().map(|group| group.prompt.len() as u64).sum::<u64>();
+        compute.tokens_gen += groups.iter().map(|group| group.n_tokens() as u64).sum::<u64>();
+        compute.flops_gen += evaluate::flops(self.learner.architecture(), groups);
+        compute.verify_cpu_s += groups.iter().flat_map(|group| &group.rollouts).map(|r| r.verify_s).sum::<f64>();
+        if let Some(outcome) = outcome {
+            compute.tokens_train += outcome.n_tokens;
+            compute.flops_train += outcome.flops;
+        }
+    }
+
+    /// Stops a run whose verifier leaks: unjudged rollouts are never rewarded, so nothing would be seen of it.
+    fn check_unjudged(&mut self, groups: &[Group]) -> anyhow::Result<()> {
+        let rollouts = || groups.iter().flat_map(|group| &group.rollouts);
+        let unjudged = rollouts().filter(|rollout| rollout.reward.is_none()).count();
+        self.recent.push((rollouts().count(), unjudged));
+        let window = &self.recent[self.recent.len().saturating_sub(WINDOW)..];
+        let (all, bad) = window.iter().fold((0, 0), |(a, b), &(all, bad)| (a + all, b + bad));
+        if bad as f64 <= MOST_UNJUDGED * all as f64 {
+            return Ok(());
+        }
+        let why = rollouts().find_map(|rollout| match &rollout.verdict {
+            rlvr_verifiers::Verdict::Unjudged { why } => Some(why.as_str()),
+            rlvr_verifiers::Verdict::Judged { .. } => None,
+        });
+        bail!(
+            "{bad} of the last {all} rollouts could not be judged (limit {:.0} %); the newest reason: {}",
+            MOST_UNJUDGED * 100.0,
+            why.unwrap_or("(in an earlier step)")
+        );
+    }
+
+    fn check_skipped(&mut self, step: u64, outcome: Option<&StepOutcome>) -> anyhow::Result<()> {
+        let Some(outcome) = outcome else { return Ok(()) };
+        if outcome.update.is_some() {
+            self.state.n_skipped = 0;
+            return Ok(());
+        }
+        self.state.n_skipped += 1;
+        self.folder.event(step, format!("update left out: a gradient was not finite; the batch is in rollouts/ of step {step}"))?;
+        if self.state.n_skipped >= MOST_SKIPPED {
+            bail!("{MOST_SKIPPED} updates in a row had gradients that are not finite; lower `optimizer.lr` and go on with --resume");
+        }
+        Ok(())
+    }
+
+    /// Learns from worked answers first, if the config says so.
+    fn warm_start(&mut self) -> anyhow::Result<()> {
+        let Some(config) = self.config.warm_start.clone() else { return Ok(()) };
+        let done = match self.state.position {
+            Position::Start => 0,
+            Position::WarmStart(done) => done,
+            Position::Step(_) => return Ok(()),
+        };
+        let examples = start::examples(&self.config, &self.tasks, &self.tokenizer)?;
+        let progress = Progress::new(config.steps, done);
+        progress.say(&format!("warm start: {} steps on {} worked answers", config.steps, examples.len()));
+        for step in done + 1..=config.steps {
+            self.warm_start_step(step, &config, &examples, &progress)?;
+            if self.is_due(config.checkpoint_every, step) || stop::is_asked() {
+                self.save()?;
+            }
+            if stop::is_asked() {
+                break;
+            }
+        }
+        progress.finish();
+        if self.state.position == Position::WarmStart(config.steps) {
+            self.optimizer = AdamW::new(self.learner.weights().parameters());
+        }
+        Ok(())
+    }
+
+    fn warm_start_step(
+        &mut self,
+        step: u64,
+        config: &WarmStartSection,
+        examples: &[Example],
+        progress: &Progress,
+    ) -> anyhow::Result<()> {
+        let optimizer = OptimizerConfig {
+            lr: config.lr,
+            warmup_steps: config.warmup_steps,
+            schedule: config.schedule,
+            ..self.config.optimizer.clone()
+        };
+        let lr = optimizer.lr_at(step, config.steps);
+        let chosen = sft::batch(self.config.run.seed, step, config.examples_per_step, examples.len());
+        let chosen: Vec<&Example> = chosen.into_iter().map(|i| &examples[i]).collect();
+        let outcome = sft::update(&self.learner, &mut self.optimizer, &chosen, &optimizer, lr);
+        self.state.compute.flops_sft += outcome.flops;
+        self.state.position = Position::WarmStart(step);
+        let mut metrics = Metrics::default();
+        metrics.set(WARM_START_STEP, step as f64);
+        metrics.set("sft/loss", outcome.loss);
+        metrics.set("sft/lr", lr);
+        metrics.set("sft/tokens", outcome.n_tokens as f64);
+        metrics.set_some("sft/grad_norm", outcome.update.map(|update| update.grad_norm));
+        metrics.set("compute/flops_sft", self.state.compute.flops_sft);
+        self.folder.record(Kind::Sft, 0, metrics)?;
+        let text = format!("loss {:.4}", outcome.loss);
+        let is_told = step % (config.steps / 10).max(1) == 0 || step == config.steps;
+        if is_told { progress.step(step, &text) } else { progress.phase(&text) }
+        if outcome.update.is_none() {
+            bail!("warm start, step {step}: a gradient is not finite; lower `warm_start.lr`");
+        }
+        Ok(())
+    }
+
+    /// Evaluates what the run starts from, once.
+    fn evaluate_before_the_first_step(&mut self) -> anyhow::Result<()> {
+        if matches!(self.state.position, Position::Step(_)) || stop::is_asked() {
+            return Ok(());
+        }
+        let has_warmed_up = self.state.position != Position::Start;
+        if self.config.needs_reference() {
+            self.reference = Some(self.learner.frozen());
+        }
+        self.state.position = Position::Step(0);
+        self.evaluate(0, &Progress::new(0, 0))?;
+        if has_warmed_up {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(&mut self, step: u64, progress: &Progress) -> anyhow::Result<()> {
+        if self.tasks.eval.is_empty() {
+            return Ok(());
+        }
+        progress.phase("evaluate");
+        let sampler = self.learner.sampler();
+        let limits = self.limits(self.config.eval_max_new_tokens());
+        let mut compute = std::mem::take(&mut self.state.compute);
+        let collector = self.collector(&sampler, &self.config.eval.sampling, &limits);
+        let noise = evaluate::noise(self.config.run.seed);
+        let evaluation =
+            evaluate(&collector, &self.tasks.eval, self.config.eval.samples, noise, (&mut compute, &mut |_| {}));
+        self.state.compute = compute;
+        let evaluation = evaluation?;
+        let mut metrics = evaluation.metrics;
+        progress.say(&held_out_line(step, &metrics));
+        self.state.compute.write(step, &mut metrics);
+        self.folder.write_lines("evals", step, &evaluation.samples)?;
+        self.folder.record(Kind::Eval, step, metrics)
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        let position = self.state.position;
+        if self.saved.as_ref().is_some_and(|(saved, _)| *saved == position) {
+            return Ok(());
+        }
+        self.state.order = self.order.state().clone();
+        let folder = self.folder.path().join("checkpoints");
+        let parts = (&self.learner, &self.tokenizer, &self.optimizer);
+        let keep = Keep {
+            newest: self.config.checkpoint.keep,
+            // A resumed run takes the reference policy from there.
+            first: self.config.needs_reference() && self.config.warm_start.is_some(),
+        };
+        self.saved = Some((position, checkpoint::save(&folder, parts, &self.state, keep)?));
+        Ok(())
+    }
+
+    fn steps_done(&self) -> u64 {
+        match self.state.position {
+            Position::Step(step) => step,
+            Position::Start | Position::WarmStart(_) => 0,
+        }
+    }
+
+    fn is_due(&self, every: u64, step: u64) -> bool {
+        every > 0 && step.is_multiple_of(every)
+    }
+
+    /// Evaluates and saves the end, and draws the curves.
+    fn finish(mut self) -> anyhow::Result<Outcome> {
+        let step = self.steps_done();
+        let is_complete = step >= self.config.run.steps && self.state.position >= Position::Step(0);
+        if is_complete {
+            if step > 0 && !self.is_due(self.config.eval.every, step) {
+                self.evaluate(step, &Progress::new(0, 0))?;
+            }
+            self.save()?;
+        }
+        let curves = match points::of_run(self.folder.path()) {
+            Ok(series) => curves::write(series, &self.folder.path().join("curves")).context("the curves could not be drawn")?,
+            Err(points::PointsError::NoEvaluation(_)) => vec![],
+            Err(error) => return Err(error.into()),
+        };
+        let checkpoint = self.saved.map(|(_, path)| path);
+        Ok(Outcome { is_complete, folder: self.folder.path().to_owned(), checkpoint, curves })
+    }
+}
+
+/// What a step trains on.
+struct Selected<'a> {
+    groups: Vec<TrainingGroup<'a>>,
+    /// For every group and rollout sampled its advantage, none if it is not trained on.
+    advantages: Vec<Vec<Option<f64>>>,
+}
+
+/// The parts of the rewards of some groups, and the divergence from the reference as one more.
+fn part_rewards(groups: &[&Group], reference: Option<&[Vec<Vec<f32>>]>, reward_kl: f64) -> Vec<PartRewards> {
+    let rollouts: Vec<_> = groups.iter().flat_map(|group| &group.rollouts).collect();
+    let first = rollouts.iter().find_map(|rollout| rollout.reward.as_ref());
+    let mut parts: Vec<PartRewards> = first
+        .iter()
+        .flat_map(|reward| reward.parts.iter().enumerate())
+        .map(|(i, part)| PartRewards {
+            weight: part.weight,
+            values: rollouts.iter().map(|rollout| rollout.reward.as_ref().map(|reward| reward.parts[i].value)).collect(),
+        })
+        .collect();
+    if let Some(reference) = reference.filter(|_| reward_kl > 0.0) {
+        let difference = |(rollout, reference): (&&rlvr_rollouts::Rollout, &Vec<f32>)| {
+            let sum = rollout.completion.logp.iter().zip(reference).map(|(&l, &r)| f64::from(l) - f64::from(r)).sum();
+            rollout.reward.as_ref().map(|_| sum)
+        };
+        let values = rollouts.iter().zip(reference.iter().flatten()).map(difference).collect();
+        parts.push(PartRewards { weight: -reward_kl, values });
+    }
+    parts
+}
+
+fn rollout_records<'a>(step: u64, groups: &'a [Group], advantages: &[Vec<Option<f64>>]) -> Vec<RolloutRecord<'a>> {
+    let of_group = |(g, group): (usize, &'a Group)| {
+        (0..group.rollouts.len()).map(move |i| RolloutRecord::new(step, (g, group), i, advantages[g][i])).collect::<Vec<_>>()
+    };
+    groups.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// The held-out accuracy in words.
+fn held_out_line(step: u64, metrics: &Metrics) -> String {
+    let sets: Vec<String> = metrics
+        .iter()
+        .filter_map(|(key, value)| {
+            let (set, _) = key.strip_prefix("eval/")?.split_once("/mean@")?;
+            let n = metrics.get(&format!("eval/{set}/n_samples"))?;
+            let interval = rlvr_curves::estimate::wilson(value * n, n);
+            let range = format!("95 %: {:.1}–{:.1}", interval.low * 100.0, interval.high * 100.0);
+            Some(format!("{set} {:.1} % of {n} ({range})", value * 100.0))
+        })
+        .collect();
+    format!("step {step}: held-out accuracy {}", sets.join(", "))
+}

@@ -1,0 +1,57 @@
+//! `run.json`: under which circumstances a run was made.
+
+use std::path::Path;
+use std::process::Command;
+
+use rlvr_curves::record::SCHEMA;
+use serde_json::{Value, json};
+use tch::Device;
+
+use crate::config::RunConfig;
+use crate::device;
+use crate::learner::Learner;
+use crate::setup::{Tasks, fingerprint};
+
+/// Describes a run for its readers.
+pub(super) fn header(config: &RunConfig, tasks: &Tasks, learner: &Learner, device: Device, matmul_peak: f64) -> Value {
+    let architecture = learner.architecture();
+    json!({
+        "schema": SCHEMA,
+        "name": config.run.name,
+        "seed": config.run.seed,
+        "version": env!("CARGO_PKG_VERSION"),
+        "commit": commit(),
+        "libtorch": "2.11.0",
+        "host": std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
+        "device": device::name(device),
+        "threads": tch::get_num_threads(),
+        "matmul_flops_per_s": matmul_peak,
+        "model": {
+            "type": architecture.model_type,
+            "parameters": learner.weights().n_parameters(),
+            "matmul_parameters": architecture.n_matmul_parameters(),
+            "layers": architecture.n_layers,
+        },
+        "compute": {
+            "formula": "F(T) = 2 N T + 2 L d_attn T^2 for a forward pass over T tokens; a backward pass is 2 F",
+            "n": "matmul parameters with the head, without the embedding",
+            "prefill_shared": true,
+            "total": "sampling + scoring + updates of reinforcement learning; warm start and evaluation apart",
+        },
+        "tasks": {"train": fingerprint(&tasks.train), "eval": fingerprint(&tasks.eval)},
+        "warnings": tasks.warnings,
+        "verifier_layers": [],
+    })
+}
+
+/// The commit of the source tree that this program was built from, where it still exists.
+fn commit() -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let git = |arguments: &[&str]| -> Option<String> {
+        let output = Command::new("git").arg("-C").arg(source).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "HEAD"])?;
+    let is_changed = git(&["status", "--porcelain"]).is_some_and(|text| !text.is_empty());
+    Some(if is_changed { format!("{commit} with changes") } else { commit })
+}
