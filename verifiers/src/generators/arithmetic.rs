@@ -23,9 +23,6 @@ pub struct Params {
     max_operand: i64,
     /// The operators to draw from, of `+`, `-` and `*`.
     operators: String,
-    /// The share of worked answers that end in a value that is off by one to five, as careless demonstrations do. The
-    /// reference is always right.
-    careless_share: f64,
 }
 
 /// The value of the chain.
@@ -48,12 +45,11 @@ impl Puzzle for Arithmetic {
             min_operand: 0,
             max_operand: [9, 20, 99][(level as usize - 1).min(2)],
             operators: if level < 3 { "+-" } else { "+-*" }.to_owned(),
-            careless_share: 0.0,
         }
     }
 
     fn check(params: &Params) -> Result<(), String> {
-        let Params { min_terms, max_terms, min_operand, max_operand, operators, careless_share } = params;
+        let Params { min_terms, max_terms, min_operand, max_operand, operators } = params;
         if *min_terms < 2 {
             return Err(format!("`min_terms` is {min_terms}, but a chain has at least 2"));
         }
@@ -67,9 +63,6 @@ impl Puzzle for Arithmetic {
         }
         if operators.is_empty() || !operators.chars().all(|c| "+-*".contains(c)) {
             return Err(format!("`operators` is `{operators}`, but must name some of `+`, `-` and `*`"));
-        }
-        if !(0.0..=1.0).contains(careless_share) {
-            return Err(format!("`careless_share` is {careless_share}, but must lie between 0 and 1"));
         }
         // The largest value, a product of all terms, must fit.
         let largest = min_operand.unsigned_abs().max(max_operand.unsigned_abs()) as f64;
@@ -87,12 +80,11 @@ impl Puzzle for Arithmetic {
         let signs: Vec<char> = (1..n_terms).map(|_| *random.pick(&operators)).collect();
         let chain = Chain { terms, signs };
         let value = chain.value();
-        let slip = if random.unit() < params.careless_share { random.range(1, 5) * *random.pick(&[-1, 1]) } else { 0 };
         Instance {
             prompt: format!("What is {}?", chain.spaced()),
             problem: chain.spaced().replace(' ', ""),
             answer: value.to_string(),
-            solution: chain.worked(slip),
+            solution: chain.worked(),
             identity: chain.identity(),
             spec: Spec { value },
         }
@@ -141,8 +133,8 @@ impl Chain {
         chain.terms[0]
     }
 
-    /// One operation a line, the value last and off by `slip`.
-    fn worked(&self, slip: i64) -> String {
+    /// One operation a line, the value last.
+    fn worked(&self) -> String {
         let mut chain = self.clone();
         let mut lines = vec![];
         while !chain.signs.is_empty() {
@@ -150,7 +142,7 @@ impl Chain {
             lines.push(chain.spaced());
         }
         let last = lines.len() - 1;
-        lines[last] = (chain.terms[0] + slip).to_string(); // without brackets around a negative value
+        lines[last] = chain.terms[0].to_string(); // without brackets around a negative value
         lines.join("\n")
     }
 
@@ -174,7 +166,7 @@ mod tests {
     fn check(terms: &[i64], signs: &str, value: i64, worked: &str) {
         let chain = Chain { terms: terms.to_vec(), signs: signs.chars().collect() };
         assert_eq!(chain.value(), value);
-        assert_eq!(chain.worked(0), worked);
+        assert_eq!(chain.worked(), worked);
     }
 
     #[test]
