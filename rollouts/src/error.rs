@@ -11,7 +11,7 @@ pub enum RolloutError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// A file could not be read or written.
-    #[error("tokenizer file `{}`: {source}", path.display())]
+    #[error("tokenizer file `{}` cannot be read or written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -1,9 +1,15 @@
 //! Ways to compute the same thing give the same numbers.
 
+use rlvr::config::Recipe;
+use rlvr::learner::Learner;
+use rlvr::loss::LossConfig;
+use rlvr::optimizer::{AdamW, OptimizerConfig};
+use rlvr::step::{TrainingGroup, TrainingRollout, UpdateSettings, update};
 use rlvr_policy::logprob::ScoreGradient;
-use rlvr_policy::{Batch, PromptGroup, Transformer, Weights};
-use rlvr_tests::tiny_transformer;
+use rlvr_policy::{Batch, Numerics, PromptGroup, Transformer, Weights};
 use tch::{Device, Kind, Tensor};
+
+use crate::tiny::tiny_transformer;
 
 /// Two groups: three completions of one prompt, one of them a single token; and a lone completion.
 const PROMPTS: [&[u32]; 2] = [&[3, 14, 15, 9], &[2, 7]];
@@ -84,6 +90,61 @@ fn gradients_are_those_of_finite_differences() {
             at(0.0);
             let tolerance = 2e-2 * expected.abs() + 2e-2 * gradient.norm().double_value(&[]);
             assert!((slope - expected).abs() < tolerance, "{family}: {}: {slope} is not {expected}", parameter.name);
+        }
+    }
+}
+
+/// One update by hand-made rollouts, cut into micro-batches by `budget`: the loss and the gradients.
+fn update_with_budget(family: &str, loss: &LossConfig, budget: usize) -> (f64, Vec<Tensor>) {
+    let transformer = tiny_transformer(family, 7);
+    let architecture = transformer.architecture().clone();
+    let learner = Learner::new(architecture, transformer.into_weights(), Numerics::Fast);
+    let mut optimizer = AdamW::new(learner.weights().parameters());
+    let advantages = [1.5, -0.5, 0.25, -1.0];
+    let sampler_logp: Vec<f32> = (0..8).map(|t| -2.0 - 0.1 * t as f32).collect();
+    let mut n = 0;
+    let groups: Vec<TrainingGroup<'_>> = PROMPTS
+        .iter()
+        .zip(COMPLETIONS)
+        .map(|(&prompt, completions)| {
+            let rollouts = completions
+                .iter()
+                .map(|&ids| {
+                    n += 1;
+                    let logp = &sampler_logp[..ids.len()];
+                    TrainingRollout {
+                        ids,
+                        sampler_logp: logp,
+                        old_logp: None,
+                        reference_logp: Some(logp.iter().map(|l| l - 0.3).collect()),
+                        advantage: advantages[n - 1],
+                    }
+                })
+                .collect();
+            TrainingGroup { prompt, rollouts }
+        })
+        .collect();
+    // No step is taken: the gradients are what is compared.
+    let config = OptimizerConfig { tokens_per_micro_batch: budget, clip_norm: 0.0, ..OptimizerConfig::default() };
+    let settings = UpdateSettings { loss, optimizer: &config, lr: 0.0, temperature: 0.9, max_new_tokens: 8 };
+    let outcome = update(&learner, &mut optimizer, &groups, &settings);
+    let gradients = learner.weights().parameters().iter().map(|parameter| parameter.tensor.grad().copy()).collect();
+    (outcome.sums.loss, gradients)
+}
+
+#[test]
+fn micro_batches_change_neither_loss_nor_gradients() {
+    use Recipe::{Cispo, Dapo, DrGrpo, Grpo, Gspo, Luspo, Reinforce, Rloo, Sapo, Scalerl};
+    for recipe in [Scalerl, Cispo, Grpo, DrGrpo, Dapo, Gspo, Luspo, Sapo, Rloo, Reinforce] {
+        let loss = LossConfig { entropy: 0.01, ..recipe.loss() };
+        let (whole, gradients) = update_with_budget("llama", &loss, 10_000);
+        for budget in [1, 9, 14] {
+            let (cut, others) = update_with_budget("llama", &loss, budget);
+            assert!((whole - cut).abs() < 1e-6 * whole.abs().max(1.0), "{recipe:?}: {whole} and {cut} at {budget} tokens");
+            for (i, (a, b)) in gradients.iter().zip(&others).enumerate() {
+                let scale = a.abs().max().double_value(&[]).max(1e-3);
+                assert!(largest_difference(a, b) < 1e-5 * scale, "{recipe:?}: gradient {i} at {budget} tokens");
+            }
         }
     }
 }

@@ -1,3 +1,14 @@
 //! Tests that cross the crates: one binary, since each links and loads libtorch.
 
+mod advantages;
 mod agreement;
+mod bad_input;
+mod command;
+mod command_line;
+mod configs;
+mod engine;
+mod golden;
+mod losses;
+mod resume;
+mod tidy;
+mod tiny;

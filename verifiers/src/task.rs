@@ -121,7 +121,7 @@ impl Message {
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
     /// A file could not be read.
-    #[error("tasks `{}`: {source}", path.display())]
+    #[error("tasks `{}` cannot be read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

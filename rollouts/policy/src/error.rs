@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// A file could not be read or written.
-    #[error("model file `{}`: {source}", path.display())]
+    #[error("model file `{}` cannot be read or written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -21,7 +21,7 @@ use svg::{Anchor, Svg};
 #[derive(Debug, thiserror::Error)]
 pub enum FigureError {
     /// The file could not be written.
-    #[error("figure `{}`: {source}", path.display())]
+    #[error("figure `{}` cannot be written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

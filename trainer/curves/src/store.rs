@@ -12,7 +12,7 @@ use crate::record::Record;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file could not be read or written.
-    #[error("log `{}`: {source}", path.display())]
+    #[error("log `{}` cannot be read or written", path.display())]
     Io {
         /// The file.
         path: PathBuf,

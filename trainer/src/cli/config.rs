@@ -87,7 +87,7 @@ fn arithmetic(config: &RunConfig) -> String {
     let rollouts = &config.rollouts;
     let n = rollouts.prompts_per_step * rollouts.group_size;
     format!(
-        "run `{}`: {} steps of {} prompts × {} rollouts = {n} rollouts, at most {} tokens each; {} updates a step, {} in all",
+        "run `{}`: {} steps of {} prompts × {} rollouts = {n} rollouts, at most {} tokens each; updates: {} a step, {} in all",
         config.run.name,
         config.run.steps,
         rollouts.prompts_per_step,

@@ -10,7 +10,7 @@ use super::{RunConfig, RunFile};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("config `{}`: {source}", path.display())]
+    #[error("config `{}` cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,

@@ -23,6 +23,9 @@ pub struct Params {
     max_operand: i64,
     /// The operators to draw from, of `+`, `-` and `*`.
     operators: String,
+    /// The share of worked answers that stop one operation short of the value, as hasty demonstrations do. The
+    /// reference is whole.
+    unfinished_share: f64,
 }
 
 /// The value of the chain.
@@ -45,11 +48,12 @@ impl Puzzle for Arithmetic {
             min_operand: 0,
             max_operand: [9, 20, 99][(level as usize - 1).min(2)],
             operators: if level < 3 { "+-" } else { "+-*" }.to_owned(),
+            unfinished_share: 0.0,
         }
     }
 
     fn check(params: &Params) -> Result<(), String> {
-        let Params { min_terms, max_terms, min_operand, max_operand, operators } = params;
+        let Params { min_terms, max_terms, min_operand, max_operand, operators, unfinished_share } = params;
         if *min_terms < 2 {
             return Err(format!("`min_terms` is {min_terms}, but a chain has at least 2"));
         }
@@ -63,6 +67,9 @@ impl Puzzle for Arithmetic {
         }
         if operators.is_empty() || !operators.chars().all(|c| "+-*".contains(c)) {
             return Err(format!("`operators` is `{operators}`, but must name some of `+`, `-` and `*`"));
+        }
+        if !(0.0..=1.0).contains(unfinished_share) {
+            return Err(format!("`unfinished_share` is {unfinished_share}, but must lie between 0 and 1"));
         }
         // The largest value, a product of all terms, must fit.
         let largest = min_operand.unsigned_abs().max(max_operand.unsigned_abs()) as f64;
@@ -80,11 +87,15 @@ impl Puzzle for Arithmetic {
         let signs: Vec<char> = (1..n_terms).map(|_| *random.pick(&operators)).collect();
         let chain = Chain { terms, signs };
         let value = chain.value();
+        let mut worked = chain.worked();
+        if random.unit() < params.unfinished_share {
+            worked.pop();
+        }
         Instance {
             prompt: format!("What is {}?", chain.spaced()),
-            problem: chain.spaced().replace(' ', ""),
+            problem: chain.compact(),
             answer: value.to_string(),
-            solution: chain.worked(),
+            solution: worked.join("="),
             identity: chain.identity(),
             spec: Spec { value },
         }
@@ -114,6 +125,10 @@ impl Chain {
         text
     }
 
+    fn compact(&self) -> String {
+        self.spaced().replace(' ', "")
+    }
+
     /// Does the first operation that precedence allows.
     fn step(&mut self) {
         let at = self.signs.iter().position(|&sign| sign == '*').unwrap_or(0);
@@ -133,17 +148,17 @@ impl Chain {
         chain.terms[0]
     }
 
-    /// One operation a line, the value last.
-    fn worked(&self) -> String {
+    /// The sides that follow the problem's `=`: the chain after each operation, down to its value.
+    fn worked(&self) -> Vec<String> {
         let mut chain = self.clone();
-        let mut lines = vec![];
+        let mut sides = vec![];
         while !chain.signs.is_empty() {
             chain.step();
-            lines.push(chain.spaced());
+            sides.push(chain.compact());
         }
-        let last = lines.len() - 1;
-        lines[last] = chain.terms[0].to_string(); // without brackets around a negative value
-        lines.join("\n")
+        let last = sides.len() - 1;
+        sides[last] = chain.terms[0].to_string(); // without brackets around a negative value
+        sides
     }
 
     /// The order of the terms of a plain sum or product does not make another problem.
@@ -166,14 +181,14 @@ mod tests {
     fn check(terms: &[i64], signs: &str, value: i64, worked: &str) {
         let chain = Chain { terms: terms.to_vec(), signs: signs.chars().collect() };
         assert_eq!(chain.value(), value);
-        assert_eq!(chain.worked(), worked);
+        assert_eq!(chain.worked().join("="), worked);
     }
 
     #[test]
     fn products_come_first_and_the_rest_from_the_left() {
-        check(&[12, 7, 3], "+*", 33, "12 + 21\n33");
-        check(&[10, 4, 3], "--", 3, "6 - 3\n3");
-        check(&[2, 3, 4, 5], "*-*", -14, "6 - 4 * 5\n6 - 20\n-14");
+        check(&[12, 7, 3], "+*", 33, "12+21=33");
+        check(&[10, 4, 3], "--", 3, "6-3=3");
+        check(&[2, 3, 4, 5], "*-*", -14, "6-4*5=6-20=-14");
         check(&[-2, -3], "-", 1, "1");
     }
 

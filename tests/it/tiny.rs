@@ -1,4 +1,4 @@
-//! Fixtures that the integration tests share.
+//! Models that the tests share.
 
 use rlvr_policy::preset::Vocabulary;
 use rlvr_policy::{Preset, Transformer, Weights};
@@ -11,7 +11,7 @@ use tch::Device;
 /// # Panics
 ///
 /// If there is no such family.
-pub fn tiny_transformer(family: &str, seed: u64) -> Transformer {
+pub(crate) fn tiny_transformer(family: &str, seed: u64) -> Transformer {
     let preset = Preset {
         family: family.to_owned(),
         hidden_size: 24,

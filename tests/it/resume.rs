@@ -1,0 +1,168 @@
+//! A run that was interrupted ends bit for bit as one that was not.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::{command, finish, succeeds, text, tiny_config};
+
+/// Longer than the other tests', so that there is something to interrupt.
+const STEPS: &str = "run.steps=12";
+
+fn train(config: &Path, run: &Path, resume: bool) -> std::process::Command {
+    let mut command = command(&["train", text(config), "--set", STEPS, "--out", text(run)]);
+    if resume {
+        command.arg("--resume");
+    }
+    command
+}
+
+fn straight(folder: &Path, config: &Path) -> PathBuf {
+    let run = folder.join("straight");
+    let finished = finish(train(config, &run, false));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    run
+}
+
+/// The records without times of day, durations and what depends on them; events tell of the interruption itself.
+fn records(run: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
+    let is_measured = |key: &str| {
+        let prefixes = ["time/", "perf/", "compute/verify_cpu_s", "compute/wall_s", "compute/eval_wall_s"];
+        key == "time_s" || prefixes.iter().any(|prefix| key.starts_with(prefix))
+    };
+    log.lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+        .filter(|record| record["kind"] != "event")
+        .map(|mut record| {
+            record.as_object_mut().expect("an object").retain(|key, _| !is_measured(key));
+            record
+        })
+        .collect()
+}
+
+/// Rollouts or evaluation samples of every step, without durations.
+fn samples(run: &Path, kind: &str) -> Vec<(String, Vec<Value>)> {
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(run.join(kind)).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    let of_file = |path: PathBuf| {
+        let lines = fs::read_to_string(&path).expect("a file");
+        let parse = |line: &str| {
+            let mut sample: Value = serde_json::from_str(line).expect("JSON");
+            sample.as_object_mut().expect("an object").retain(|key, _| !key.ends_with("_s"));
+            sample
+        };
+        (path.file_name().expect("a name").to_string_lossy().into_owned(), lines.lines().map(parse).collect())
+    };
+    files.into_iter().map(of_file).collect()
+}
+
+#[track_caller]
+fn assert_same_run(a: &Path, b: &Path) {
+    assert_eq!(records(a), records(b));
+    for kind in ["rollouts", "evals"] {
+        assert_eq!(samples(a, kind), samples(b, kind));
+    }
+    let last = |run: &Path| run.join("checkpoints/step_000012");
+    for file in ["model.safetensors", "optimizer.safetensors"] {
+        let read = |run: &Path| fs::read(last(run).join(file)).expect("a checkpoint");
+        assert!(read(a) == read(b), "{file} differs");
+    }
+}
+
+fn wait_for(path: &Path, child: &mut Child) {
+    let start = Instant::now();
+    while !path.exists() {
+        assert!(start.elapsed() < Duration::from_secs(120), "{} never appeared", path.display());
+        assert!(child.try_wait().expect("a child").is_none(), "ended before {} appeared", path.display());
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// Starts a run, sends it a signal when `path` of its folder appears, and waits for its end.
+fn interrupt(config: &Path, run: &Path, path: &str, signal: &str) -> Option<i32> {
+    let mut child = train(config, run, false).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    wait_for(&run.join(path), &mut child);
+    let status = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill");
+    assert!(status.success());
+    child.wait().expect("it ends").code()
+}
+
+#[test]
+fn a_killed_run_goes_on_as_if_nothing_had_happened() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    // Right after a checkpoint; between two, with records and rollouts that must be dropped; in the warm start.
+    for (i, moment) in ["checkpoints/step_000004", "rollouts/step_000007.jsonl", "metrics.jsonl"].iter().enumerate() {
+        let run = folder.path().join(format!("killed-{i}"));
+        assert_eq!(interrupt(&config, &run, moment, "-KILL"), None);
+        let finished = finish(train(&config, &run, true));
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_same_run(&straight, &run);
+    }
+}
+
+#[test]
+fn a_torn_last_line_is_dropped() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    let run = folder.path().join("torn");
+    interrupt(&config, &run, "checkpoints/step_000006", "-KILL");
+    let log = run.join("metrics.jsonl");
+    let mut bytes = fs::read(&log).expect("a log");
+    bytes.extend_from_slice("{\"kind\":\"step\",\"note\":\"é".as_bytes());
+    bytes.pop(); // in the middle of a character
+    fs::write(&log, bytes).expect("a writable log");
+    let finished = finish(train(&config, &run, true));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_same_run(&straight, &run);
+}
+
+#[test]
+fn a_run_that_was_asked_to_stop_saves_and_goes_on() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    let run = folder.path().join("stopped");
+    assert_eq!(interrupt(&config, &run, "rollouts/step_000003.jsonl", "-INT"), Some(0), "Ctrl-C once exits with 0");
+    let finished = finish(train(&config, &run, true));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    // The checkpoint that the stop made is not on the plan of the straight run; everything else is the same.
+    assert_same_run(&straight, &run);
+}
+
+#[test]
+fn the_saved_config_repeats_the_run() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    let again = folder.path().join("again");
+    succeeds(&["train", text(&straight.join("config.toml")), "--out", text(&again)]);
+    assert_same_run(&straight, &again);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    let run = folder.path().join("damaged");
+    interrupt(&config, &run, "checkpoints/step_000006", "-KILL");
+    let weights = run.join("checkpoints/step_000006/model.safetensors");
+    let mut bytes = fs::read(&weights).expect("a checkpoint");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&weights, bytes).expect("a writable checkpoint");
+    let finished = finish(train(&config, &run, true));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("step_000006"), "the damage is told: {}", finished.stderr);
+    assert_same_run(&straight, &run);
+}
