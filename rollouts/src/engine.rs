@@ -103,7 +103,7 @@ impl<'a> Engine<'a> {
         if length == 0 {
             return refuse("the prompt is empty; a policy needs at least one token to continue".to_owned());
         }
-        if length + self.limits.max_new_tokens > context {
+        if length.saturating_add(self.limits.max_new_tokens) > context {
             return refuse(format!(
                 "the prompt has {length} tokens and may be continued by {}, but the model's context is {context}; shorten \
                  the prompt or lower `max_new_tokens`",

@@ -82,7 +82,7 @@ fn gradients_are_those_of_finite_differences() {
             let expected = (gradient * &direction).sum(Kind::Double).double_value(&[]);
             let step = 2e-3 / direction.norm().double_value(&[]);
             let original = tensor.copy();
-            let mut at = |factor: f64| {
+            let at = |factor: f64| {
                 tensor.shallow_clone().copy_(&(&original + &direction * (factor * step)));
                 value(&weights)
             };

@@ -60,11 +60,12 @@ fn edit_header(path: &Path, edit: impl FnOnce(&mut Map<String, Value>)) {
     let bytes = fs::read(path).expect("a file");
     let (length, rest) = bytes.split_at(8);
     let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
-    let mut header = serde_json::from_slice(&rest[..length]).expect("a JSON header");
+    let mut header: Map<String, Value> =
+        serde_json::from_slice(&rest[..length]).expect("a JSON header");
     edit(&mut header);
     let header = serde_json::to_vec(&header).expect("JSON");
-    let parts = [&(header.len() as u64).to_le_bytes(), header.as_slice(), &rest[length..]];
-    fs::write(path, parts.concat()).expect("a writable file");
+    let prefix = (header.len() as u64).to_le_bytes();
+    fs::write(path, [&prefix[..], &header[..], &rest[length..]].concat()).expect("a writable file");
 }
 
 /// Scores the lines of a file under a model.
@@ -102,13 +103,13 @@ fn sample(model: &Path, args: &[&str]) -> Finished {
         "--threads",
         "1",
     ];
-    rlvr(&[&fixed, args].concat())
+    rlvr(&[&fixed[..], args].concat())
 }
 
 /// Runs a config into the subfolder `run` of a folder.
 fn train(folder: &Path, config: &Path, args: &[&str]) -> Finished {
     let out = folder.join("run");
-    rlvr(&[&["train", text(config), "--out", text(&out)], args].concat())
+    rlvr(&[&["train", text(config), "--out", text(&out)][..], args].concat())
 }
 
 /// Checks that the tiny config with a setting is refused before anything is written.
@@ -252,7 +253,7 @@ fn a_header_length_beyond_the_file_is_refused_without_reserving_it() {
     let weights = model.path().join("model.safetensors");
     let sound = fs::read(&weights).expect("a file");
     for length in [u64::MAX, i64::MAX as u64, sound.len() as u64] {
-        let claimed = [&length.to_le_bytes(), &sound[8..]].concat();
+        let claimed = [&length.to_le_bytes()[..], &sound[8..]].concat();
         fs::write(&weights, claimed).expect("a writable file");
         let words = format!("its header claims {length} bytes");
         model_is_refused(model.path(), &[text(&weights), &words, "fetch it again"]);
@@ -696,7 +697,8 @@ fn malformed_toml_names_the_line() {
     let folder = folder();
     let config = folder.path().join("bad.toml");
     write(&config, "[run]\nsteps = 4\n[policy\npreset = \"tiny\"\n");
-    for settings in [&[][..], &["--set", "run.steps=5"]] {
+    let none: &[&str] = &[];
+    for settings in [none, &["--set", "run.steps=5"]] {
         check_refusal(
             &train(folder.path(), &config, settings),
             1,
@@ -718,7 +720,8 @@ fn a_missing_config_is_named() {
 fn config_check_survives_numbers_beyond_reason() {
     let folder = folder();
     let config = tiny_config(folder.path(), "");
-    let check = |settings: &[&str]| rlvr(&[&["config", "check", text(&config)], settings].concat());
+    let check =
+        |settings: &[&str]| rlvr(&[&["config", "check", text(&config)][..], settings].concat());
     let prompts = [
         "--set",
         "rollouts.prompts_per_step=4611686018427387904",
@@ -872,9 +875,9 @@ fn a_full_disk_leaves_the_last_good_checkpoint() {
     assert!(weights > 200 * 1024, "{weights} bytes are within the limit");
 
     let longer = [
-        &["train", text(&config), "--out", text(&run)],
+        &["train", text(&config), "--out", text(&run)][..],
         &LARGE[..],
-        &["--resume", "--set", "run.steps=6"],
+        &["--resume", "--set", "run.steps=6"][..],
     ];
     let finished = finish(limited(&longer.concat()));
     let words = [
@@ -942,7 +945,7 @@ fn ids_that_cannot_be_scored_are_named() {
     #[track_caller]
     fn check(model: &TempDir, line: &str, words: &[&str]) {
         let lines = format!("{{\"ids\": [3]}}\n{line}\n");
-        check_refusal(&score(model.path(), &lines), 1, &[&["ids.jsonl"], words].concat());
+        check_refusal(&score(model.path(), &lines), 1, &[&["ids.jsonl"][..], words].concat());
     }
     check(
         &model,
@@ -1020,7 +1023,7 @@ fn chats_that_cannot_be_rendered_are_named() {
     let chat = model.path().join("chat.json");
     let check = |content: &str, words: &[&str]| {
         write(&chat, content);
-        let words = [&[text(&chat)], words].concat();
+        let words = [&[text(&chat)][..], words].concat();
         is_refused(&["render", "--model", text(model.path()), "--chat", text(&chat)], 1, &words);
     };
     check("nope", &["not JSON"]);

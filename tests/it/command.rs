@@ -125,13 +125,14 @@ list = "0123456789+-=()"
 
 [[tasks]]
 generator = "arithmetic"
-n = 50
+n = 30
 prompt_template = "{problem}="
+params = { max_operand = 5 }
 
 [warm_start]
-steps = 6
-examples_per_step = 8
-lr = 3e-3
+steps = 40
+examples_per_step = 16
+lr = 1e-2
 
 [rollouts]
 prompts_per_step = 4
@@ -150,6 +151,7 @@ sampling = { temperature = 1.0 }
 generator = "arithmetic"
 n = 10
 prompt_template = "{problem}="
+params = { max_operand = 5 }
 
 [checkpoint]
 every = 2

@@ -31,12 +31,12 @@ pub enum Opening {
 const SUBFOLDERS: [&str; 4] = ["rollouts", "evals", "checkpoints", "curves"];
 
 impl RunFolder {
-    /// Makes the folder of a new run, or opens that of a run to be resumed.
+    /// Checks that a new run finds no other in its folder.
     ///
     /// # Errors
     ///
-    /// If a new run finds a run there, if another process is writing, or if the folder cannot be written.
-    pub fn open(path: &Path, opening: Opening) -> anyhow::Result<Self> {
+    /// If it does.
+    pub fn check_free(path: &Path, opening: Opening) -> anyhow::Result<()> {
         let holds_a_run = path.join("config.toml").exists() || path.join("metrics.jsonl").exists();
         if opening == Opening::New && holds_a_run {
             bail!(
@@ -44,6 +44,15 @@ impl RunFolder {
                 path.display()
             );
         }
+        Ok(())
+    }
+
+    /// Makes the folder of a run, or opens it.
+    ///
+    /// # Errors
+    ///
+    /// If another process is writing, or if the folder cannot be written.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         for name in SUBFOLDERS {
             let folder = path.join(name);
             std::fs::create_dir_all(&folder)

@@ -39,7 +39,13 @@ impl Tasks {
     pub fn load(config: &RunConfig, registry: &Registry) -> anyhow::Result<Self> {
         let train = load_all(&config.tasks, Split::Train)?;
         let eval = load_all(&config.eval.tasks, Split::Eval)?;
-        let panel = Panel::new(registry, &config.verifiers, train.iter().chain(&eval))?;
+        let panel = Panel::new(registry, &config.verifiers, train.iter().chain(&eval)).map_err(|error| {
+            let mut tasks = train.iter().chain(&eval);
+            match tasks.find(|task| registry.names().all(|name| name != task.verifier)) {
+                Some(task) => anyhow::anyhow!("task `{}`: {error}", task.id),
+                None => error.into(),
+            }
+        })?;
         let mut warnings = vec![];
         let train = sound(&panel, train, "training", &mut warnings)?;
         let eval = if eval.is_empty() { eval } else { sound(&panel, eval, "held-out", &mut warnings)? };
@@ -69,7 +75,7 @@ impl Tasks {
                 .map(|task| tokenizer.prompt(task).map(|ids| ids.len()))
                 .collect::<Result<_, _>>()?;
             let before = tasks.len();
-            let mut fits = lengths.iter().map(|length| length + limit <= context);
+            let mut fits = lengths.iter().map(|length| length.saturating_add(limit) <= context);
             if skip {
                 tasks.retain(|_| fits.next().unwrap_or(false));
             } else if let Some(i) = fits.position(|fits| !fits) {
@@ -98,7 +104,11 @@ fn load_all(sources: &[TaskSource], split: Split) -> anyhow::Result<Vec<Task>> {
         // Paths are resolved already.
         for task in dataset::load(source, Path::new(""), split)? {
             if !ids.insert(task.id.clone()) {
-                bail!("tasks `{}`: the id `{}` is in another source too; give the sources a `name` each", source.label(), task.id);
+                bail!(
+                    "tasks `{}`: the id `{}` is in another source too; ids must be unique over all sources",
+                    source.label(),
+                    task.id
+                );
             }
             all.push(task);
         }
@@ -143,6 +153,19 @@ pub fn model(config: &RunConfig, device: Device) -> anyhow::Result<Model> {
         Some(path) => Ok(Model::read(path, device).with_context(|| format!("policy `{}`", path.display()))?),
         None => Ok(Model::random(&preset(&config.policy), preset_tokenizer(&config.policy)?, config.run.seed, device)?),
     }
+}
+
+/// Checks that the model of a config is there and whole, as far as that can be told without reading weights.
+///
+/// # Errors
+///
+/// As those of [`model`].
+pub fn check_model(config: &RunConfig) -> anyhow::Result<()> {
+    match &config.policy.path {
+        Some(path) => Model::check(path).with_context(|| format!("policy `{}`", path.display()))?,
+        None => drop(Model::architecture(&preset(&config.policy), &preset_tokenizer(&config.policy)?)?),
+    }
+    Ok(())
 }
 
 /// Returns the tokenizer of a config and the context of its model, without reading weights.

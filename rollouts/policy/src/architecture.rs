@@ -175,6 +175,9 @@ impl Architecture {
         if self.head_dim % 2 != 0 {
             return Err(format!("`head_dim` is {}, but rotation needs an even one", self.head_dim));
         }
+        if !(self.rope.theta.is_finite() && self.rope.theta > 0.0) {
+            return Err(format!("`rope_theta` is {}, but must be above 0", self.rope.theta));
+        }
         Ok(())
     }
 

@@ -57,7 +57,10 @@ impl HfConfig {
         if !present.contains_key("model_type") {
             return Err("`model_type` is missing; is this the folder of a Hugging Face model?".to_owned());
         }
-        Self::deserialize(Value::Object(present)).map_err(|error| error.to_string())
+        serde_path_to_error::deserialize(Value::Object(present)).map_err(|error| match error.path().to_string().as_str() {
+            "." => error.inner().to_string(),
+            key => format!("`{key}`: {}", error.inner()),
+        })
     }
 
     pub(crate) fn head_dim(&self) -> i64 {

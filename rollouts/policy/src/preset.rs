@@ -98,8 +98,19 @@ impl Preset {
             "pad_token_id": vocabulary.pad,
             "torch_dtype": "float32",
         });
-        Architecture::parse(&config.to_string()).map_err(PolicyError::Preset)
+        Architecture::parse(&config.to_string()).map_err(|why| PolicyError::Preset(in_our_words(why)))
     }
+}
+
+/// A preset spells sizes as this project does, not as Hugging Face does.
+fn in_our_words(why: String) -> String {
+    let words = [
+        ("num_hidden_layers", "n_layers"),
+        ("num_attention_heads", "n_heads"),
+        ("num_key_value_heads", "n_kv_heads"),
+        ("max_position_embeddings", "max_positions"),
+    ];
+    words.iter().fold(why, |why, (theirs, ours)| why.replace(theirs, ours))
 }
 
 impl Weights {

@@ -87,6 +87,15 @@ impl Weights {
         Ok(weights)
     }
 
+    /// Checks that the weight files of a Hugging Face folder are there and whole, without reading tensors.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that is missing or damaged.
+    pub fn check_files(folder: &Path) -> Result<(), PolicyError> {
+        TensorFiles::open(folder).map(drop)
+    }
+
     /// Writes `config.json` and the weights as a Hugging Face folder, in float32.
     ///
     /// # Errors

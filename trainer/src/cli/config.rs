@@ -68,6 +68,7 @@ fn check(config: &RunConfig) -> anyhow::Result<()> {
         }
         (tasks, tokenizer) => faults.extend(tasks.err().into_iter().chain(tokenizer.err())),
     }
+    faults.extend(setup::check_model(config).err());
     if let Err(why) = config.run.device.resolve() {
         faults.push(anyhow::anyhow!("config: {why}"));
     }

@@ -3,6 +3,7 @@
 mod config;
 mod doctor;
 mod eval;
+mod export;
 mod fit;
 mod model;
 mod output;
@@ -47,6 +48,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Fit and draw accuracy against compute.
     Fit(fit::FitArgs),
+    /// Show a run in another tool.
+    Export(export::ExportArgs),
     /// Check, show or describe configs.
     Config(config::ConfigArgs),
     /// Explain this machine.
@@ -65,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => doctor::run(&args),
     };

@@ -9,6 +9,7 @@ use rlvr_rollouts::tokenizer::SpecialTokens;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
 use serde_json::json;
 
+use super::WrongUse;
 use super::model::{ModelArgs, read_ids};
 use super::output::{JsonLines, print, read_text, shown};
 use super::render::Chat;
@@ -93,7 +94,7 @@ impl PromptArgs {
         }
         if let Some(path) = &self.chat {
             let chat = Chat::parse(&read_text(path)?, true).with_context(|| format!("chat `{}`", path.display()))?;
-            return Ok(vec![chat.render(tokenizer)?.1]);
+            return Ok(vec![chat.render(tokenizer).with_context(|| format!("chat `{}`", path.display()))?.1]);
         }
         let path = self.ids.as_ref().context("name a --prompt, a --chat or --ids")?;
         read_ids(path, vocab_size)
@@ -101,6 +102,12 @@ impl PromptArgs {
 }
 
 pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
+    if args.n == 0 {
+        return Err(WrongUse("--n is 0, but must be at least 1".to_owned()).into());
+    }
+    if args.stop.iter().any(String::is_empty) {
+        return Err(WrongUse("--stop is empty, a text that every completion contains".to_owned()).into());
+    }
     let (transformer, tokenizer) = args.model.load()?;
     let architecture = transformer.architecture();
     let prompts = args.prompt.ids(&tokenizer, architecture.vocab_size)?;

@@ -6,6 +6,7 @@ use clap::Args;
 use rlvr::step::score;
 use serde_json::json;
 
+use super::WrongUse;
 use super::model::{ModelArgs, read_ids};
 use super::output::JsonLines;
 
@@ -27,7 +28,10 @@ pub(super) struct ScoreArgs {
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
     if !(args.temperature.is_finite() && args.temperature > 0.0) {
-        return Err(super::WrongUse(format!("--temperature is {}, but must be above 0", args.temperature)).into());
+        return Err(WrongUse(format!("--temperature is {}, but must be above 0", args.temperature)).into());
+    }
+    if args.tokens_per_batch == 0 {
+        return Err(WrongUse("--tokens-per-batch is 0, but must be at least 1".to_owned()).into());
     }
     let (transformer, _) = args.model.load()?;
     let architecture = transformer.architecture();
@@ -41,11 +45,15 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<()> {
             architecture.max_positions
         );
     }
-    let groups: Vec<(&[u32], Vec<&[u32]>)> = sequences.iter().map(|ids| (&ids[..1], vec![&ids[1..]])).collect();
+    // A single id has no past, hence no log-probability.
+    let longer: Vec<&Vec<u32>> = sequences.iter().filter(|ids| ids.len() > 1).collect();
+    let groups: Vec<(&[u32], Vec<&[u32]>)> = longer.iter().map(|ids| (&ids[..1], vec![&ids[1..]])).collect();
     let (scores, _) = score(&transformer, &groups, args.temperature, args.tokens_per_batch);
+    let mut scores = scores.into_iter();
     let mut out = JsonLines::new();
-    for group in scores {
-        out.write(&json!({"logprobs": group[0]}))?;
+    for ids in &sequences {
+        let logprobs = if ids.len() > 1 { scores.next().map(|mut group| group.remove(0)) } else { None };
+        out.write(&json!({"logprobs": logprobs.unwrap_or_default()}))?;
     }
     out.flush()
 }

@@ -18,7 +18,7 @@ pub(super) struct TasksArgs {
     #[arg(long, default_value_t = 10)]
     n: usize,
     /// How hard, from 1 up.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     level: u32,
     /// Which of the two halves that never overlap.
     #[arg(long, value_enum, default_value = "train")]

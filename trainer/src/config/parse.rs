@@ -173,7 +173,7 @@ mod tests {
         check("[loss]\nbound = { cispo = { cap = 5, flor = 1 } }", &["unknown field `flor`", "did you mean `floor`?"]);
         check("[loss]\naggregation = \"token_meen\"", &["did you mean `token_mean`?"]);
         check("[eval]\nevery = \"often\"", &["line 9", "invalid type: string"]);
-        check("[policy.tokenizer]\nbytes = { x = 1 }", &["unknown field `x`"]);
+        check("[policy.tokenizer]\nbytes = { x = 1 }", &["unexpected keys in table: x"]);
         let error = parse_with(BASE, &["run.sede=1"]).unwrap_err();
         assert!(error.contains("with --set run.sede=1") && error.contains("did you mean `seed`?"), "{error}");
     }

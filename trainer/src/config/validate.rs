@@ -6,6 +6,10 @@ use super::{RunConfig, SftSource};
 use crate::advantage::Baseline;
 use crate::loss::{Anchor, Bound, Correction};
 
+/// Beyond any machine, and small enough that products of two do not overflow.
+const MOST: usize = 1 << 30;
+const MOST_THREADS: usize = 4096;
+
 /// Returns the message of a rule that a value breaks.
 fn refuse(key: &str, value: impl std::fmt::Display, rule: &str) -> Result<(), String> {
     Err(format!("`{key}` is {value}, but {rule}"))
@@ -28,6 +32,12 @@ impl RunConfig {
         let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']) && !name.contains(char::is_control);
         if !is_plain {
             return refuse("run.name", format!("`{name}`"), "it names a folder: no slash, no leading dot");
+        }
+        if self.run.threads > MOST_THREADS {
+            return refuse("run.threads", self.run.threads, &format!("must be at most {MOST_THREADS}; 0 takes all cores"));
+        }
+        if self.run.steps > MOST as u64 {
+            return refuse("run.steps", self.run.steps, &format!("must be at most {MOST}"));
         }
         if self.checkpoint.keep == 0 {
             return refuse("checkpoint.keep", 0, "at least the newest checkpoint is kept");
@@ -58,6 +68,12 @@ impl RunConfig {
             if value == 0 {
                 return refuse(key, 0, "must be at least 1");
             }
+            if value > MOST && key != "rollouts.max_new_tokens" && key != "eval.max_new_tokens" {
+                return refuse(key, value, &format!("must be at most {MOST}"));
+            }
+        }
+        if rollouts.group_size > MOST {
+            return refuse("rollouts.group_size", rollouts.group_size, &format!("must be at most {MOST}"));
         }
         let alone_is_enough = self.advantage.baseline == Baseline::None;
         if rollouts.group_size < if alone_is_enough { 1 } else { 2 } {

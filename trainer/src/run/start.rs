@@ -46,10 +46,13 @@ pub fn start(
     if opening == Opening::Resume {
         check_same_config(&config, path)?;
     }
-    let mut folder = RunFolder::open(path, opening)?;
-    let found = checkpoint::newest(&path.join("checkpoints"))?;
-    let state = go_on(&mut folder, found.as_ref(), opening, say)?;
-
+    // A new run's folder is made last, so that a start that fails leaves nothing in the way of the next one.
+    RunFolder::check_free(path, opening)?;
+    let resumed = (opening == Opening::Resume).then(|| RunFolder::open(path)).transpose()?;
+    let found = match resumed {
+        Some(_) => checkpoint::newest(&path.join("checkpoints"))?,
+        None => None,
+    };
     let model = match &found {
         Some(found) => Model::read(&found.path, device)?,
         None => setup::model(&config, device)?,
@@ -60,6 +63,8 @@ pub fn start(
     if let Some(found) = &found {
         checkpoint::restore_optimizer(found, &mut optimizer, device)?;
     }
+    let mut folder = resumed.map_or_else(|| RunFolder::open(path), Ok)?;
+    let state = go_on(&mut folder, found.as_ref(), opening, say)?;
     let started = found.as_ref().filter(|found| config.needs_reference() && found.state.position >= Position::Step(0));
     let reference = started.map(|found| reference_policy(&config, found, device)).transpose()?;
     let ids = tasks.train.iter().map(|task| task.id.clone()).collect();

@@ -214,7 +214,7 @@ mod tests {
             "tasks `f.jsonl`, line 1: there is no column `question`; the line has problem",
         );
         let missing = load(&TaskSource::file("/nowhere/f.jsonl"), Path::new("."), Split::Train).unwrap_err();
-        assert_eq!(missing.to_string(), "tasks `/nowhere/f.jsonl`: No such file or directory (os error 2)");
+        assert_eq!(missing.to_string(), "tasks `/nowhere/f.jsonl` cannot be read");
     }
 
     #[test]

@@ -142,6 +142,9 @@ impl TaskSource {
                 if self.n.is_none_or(|n| n == 0) {
                     return refuse("a generator needs `n`, the number of tasks, of at least 1");
                 }
+                if self.level == 0 {
+                    return refuse("`level` is 0, but levels count from 1");
+                }
                 if self.has_columns() || self.format != FileFormat::Tasks || self.held_out != 0.0 {
                     return refuse("`format`, `held_out` and the `…_field` keys belong to files, not to a generator");
                 }
