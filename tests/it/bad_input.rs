@@ -672,8 +672,8 @@ fn sizes_beyond_reason_are_refused() {
         &["lower `max_new_tokens`", "context is 64"],
     );
     setting_is_refused(
-        "rollouts.prompts_per_step=51",
-        &["`rollouts.prompts_per_step` is 51", "only 50 training tasks"],
+        "rollouts.prompts_per_step=31",
+        &["`rollouts.prompts_per_step` is 31", "only 30 training tasks"],
     );
     setting_is_refused("tasks.0.n=999999", &["tasks `arithmetic`", "different tasks", "lower `n`"]);
     setting_is_refused("run.threads=99999999999", &["`run.threads` is 99999999999"]);

@@ -130,8 +130,8 @@ prompt_template = "{problem}="
 params = { max_operand = 5 }
 
 [warm_start]
-steps = 40
-examples_per_step = 16
+steps = 80
+examples_per_step = 32
 lr = 1e-2
 
 [rollouts]

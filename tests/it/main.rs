@@ -8,6 +8,7 @@ mod command_line;
 mod configs;
 mod engine;
 mod golden;
+mod learns;
 mod losses;
 mod resume;
 mod tidy;
