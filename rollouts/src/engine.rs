@@ -203,7 +203,8 @@ impl<'a> Run<'a> {
 
     /// Draws the first token of each completion, and gives a row to those that go on.
     fn begin(&mut self, entering: &[(usize, usize)]) {
-        let logits: Vec<Tensor> = entering.iter().map(|&(request, _)| self.prompt(request).logits.shallow_clone()).collect();
+        let logits: Vec<Tensor> =
+            entering.iter().map(|&(request, _)| self.prompt(request).logits.shallow_clone()).collect();
         let mut rows: Vec<Row<'a>> = entering.iter().map(|&(request, index)| self.row(request, index)).collect();
         self.draw_into(&Tensor::stack(&logits, 0), &mut rows);
         for row in rows {

@@ -247,8 +247,17 @@ mod tests {
         let check = |sampling: Sampling, expected: &str| {
             assert_eq!(sampling.check().unwrap_err().to_string(), expected);
         };
-        check(Sampling { temperature: -1.0, ..Sampling::default() }, "sampling: `temperature` is -1, but must be 0 or more");
-        check(Sampling { top_p: 0.0, ..Sampling::default() }, "sampling: `top_p` is 0, but must be above 0 and at most 1");
-        check(Sampling { min_p: 1.0, ..Sampling::default() }, "sampling: `min_p` is 1, but must be at least 0 and below 1");
+        check(
+            Sampling { temperature: -1.0, ..Sampling::default() },
+            "sampling: `temperature` is -1, but must be 0 or more",
+        );
+        check(
+            Sampling { top_p: 0.0, ..Sampling::default() },
+            "sampling: `top_p` is 0, but must be above 0 and at most 1",
+        );
+        check(
+            Sampling { min_p: 1.0, ..Sampling::default() },
+            "sampling: `min_p` is 1, but must be at least 0 and below 1",
+        );
     }
 }

@@ -72,7 +72,10 @@ impl Tokenizer {
     ) -> Result<Self, RolloutError> {
         let path = folder.join("tokenizer.json");
         let bytes = file(&files, "tokenizer.json").ok_or_else(|| {
-            RolloutError::tokenizer(&path, "the file is missing; save the tokenizer with transformers (use_fast=True) to make it")
+            RolloutError::tokenizer(
+                &path,
+                "the file is missing; save the tokenizer with transformers (use_fast=True) to make it",
+            )
         })?;
         let mut inner = Inner::from_bytes(bytes).map_err(|error| RolloutError::tokenizer(&path, error.to_string()))?;
         // Settings of whoever saved the tokenizer; a policy's prompt is neither cut nor filled.
@@ -105,8 +108,10 @@ impl Tokenizer {
 
     /// Makes a tokenizer of single bytes: 256 tokens and an end token. It encodes any text.
     pub fn bytes() -> Self {
-        let alphabet: Map<String, Value> = byte_alphabet().into_iter().zip(0_u32..).map(|(c, i)| (c.to_string(), i.into())).collect();
-        let byte_level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
+        let alphabet: Map<String, Value> =
+            byte_alphabet().into_iter().zip(0_u32..).map(|(c, i)| (c.to_string(), i.into())).collect();
+        let byte_level =
+            json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false});
         Self::made(alphabet, &Value::Null, &byte_level, &byte_level)
     }
 
@@ -150,7 +155,8 @@ impl Tokenizer {
         let config = json!({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": END,
                             "unk_token": unknown, "clean_up_tokenization_spaces": false});
         let generation = json!({"eos_token_id": end_id, "pad_token_id": end_id});
-        let files = [("tokenizer.json", tokenizer), ("tokenizer_config.json", config), ("generation_config.json", generation)];
+        let files =
+            [("tokenizer.json", tokenizer), ("tokenizer_config.json", config), ("generation_config.json", generation)];
         let files = files.into_iter().map(|(name, value)| (name, format!("{value:#}\n").into_bytes())).collect();
         Self::from_files(files, &Map::new(), Path::new("")).expect("a made tokenizer is sound")
     }
@@ -312,7 +318,8 @@ fn template_source(
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(source)) => Ok(Some(source.clone())),
         Some(Value::Array(named)) => {
-            let default = named.iter().find(|entry| entry["name"] == "default").and_then(|entry| entry["template"].as_str());
+            let default =
+                named.iter().find(|entry| entry["name"] == "default").and_then(|entry| entry["template"].as_str());
             default.map(|source| Some(source.to_owned())).ok_or_else(|| {
                 RolloutError::tokenizer(&path, "`chat_template` is a list without an entry named `default`")
             })

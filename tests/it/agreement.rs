@@ -67,7 +67,8 @@ fn a_shared_prompt_changes_neither_scores_nor_gradients() {
 fn gradients_are_those_of_finite_differences() {
     for family in ["llama", "qwen2", "qwen3"] {
         let value = |weights: &Weights| -> f64 {
-            let transformer = Transformer::new(tiny_transformer(family, 2).architecture().clone(), weights.cast(Kind::Float));
+            let transformer =
+                Transformer::new(tiny_transformer(family, 2).architecture().clone(), weights.cast(Kind::Float));
             let batch = Batch::new(&shared(), Device::Cpu);
             let scores = transformer.score(&batch, 0.9);
             let ramp = Tensor::arange(batch.n_targets(), (Kind::Float, Device::Cpu));
@@ -78,7 +79,8 @@ fn gradients_are_those_of_finite_differences() {
         let weights = tiny_transformer(family, 2).into_weights();
         for (parameter, gradient) in weights.parameters().iter().zip(&gradients) {
             let tensor = parameter.tensor.detach();
-            let direction = (Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin().view_as(&tensor);
+            let direction =
+                (Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) * 0.7).sin().view_as(&tensor);
             let expected = (gradient * &direction).sum(Kind::Double).double_value(&[]);
             let step = 2e-3 / direction.norm().double_value(&[]);
             let original = tensor.copy();
@@ -140,7 +142,10 @@ fn micro_batches_change_neither_loss_nor_gradients() {
         let (whole, gradients) = update_with_budget("llama", &loss, 10_000);
         for budget in [1, 9, 14] {
             let (cut, others) = update_with_budget("llama", &loss, budget);
-            assert!((whole - cut).abs() < 1e-6 * whole.abs().max(1.0), "{recipe:?}: {whole} and {cut} at {budget} tokens");
+            assert!(
+                (whole - cut).abs() < 1e-6 * whole.abs().max(1.0),
+                "{recipe:?}: {whole} and {cut} at {budget} tokens"
+            );
             for (i, (a, b)) in gradients.iter().zip(&others).enumerate() {
                 let scale = a.abs().max().double_value(&[]).max(1e-3);
                 assert!(largest_difference(a, b) < 1e-5 * scale, "{recipe:?}: gradient {i} at {budget} tokens");

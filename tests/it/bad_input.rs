@@ -8,9 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::command::{
-    Finished, check_refusal, command, finish, is_refused, rlvr, succeeds, text, tiny_config,
-};
+use super::command::{Finished, check_refusal, command, finish, is_refused, rlvr, succeeds, text, tiny_config};
 
 // Set-up
 
@@ -60,8 +58,7 @@ fn edit_header(path: &Path, edit: impl FnOnce(&mut Map<String, Value>)) {
     let bytes = fs::read(path).expect("a file");
     let (length, rest) = bytes.split_at(8);
     let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
-    let mut header: Map<String, Value> =
-        serde_json::from_slice(&rest[..length]).expect("a JSON header");
+    let mut header: Map<String, Value> = serde_json::from_slice(&rest[..length]).expect("a JSON header");
     edit(&mut header);
     let header = serde_json::to_vec(&header).expect("JSON");
     let prefix = (header.len() as u64).to_le_bytes();
@@ -72,17 +69,7 @@ fn edit_header(path: &Path, edit: impl FnOnce(&mut Map<String, Value>)) {
 fn score(model: &Path, lines: &str) -> Finished {
     let ids = model.join("ids.jsonl");
     write(&ids, lines);
-    rlvr(&[
-        "score",
-        "--model",
-        text(model),
-        "--ids",
-        text(&ids),
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ])
+    rlvr(&["score", "--model", text(model), "--ids", text(&ids), "--device", "cpu", "--threads", "1"])
 }
 
 /// Checks that a model folder is refused by all of `words`.
@@ -92,17 +79,7 @@ fn model_is_refused(model: &Path, words: &[&str]) {
 }
 
 fn sample(model: &Path, args: &[&str]) -> Finished {
-    let fixed = [
-        "sample",
-        "--model",
-        text(model),
-        "--prompt",
-        "hello",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ];
+    let fixed = ["sample", "--model", text(model), "--prompt", "hello", "--device", "cpu", "--threads", "1"];
     rlvr(&[&fixed[..], args].concat())
 }
 
@@ -205,11 +182,7 @@ fn missing_weights_are_named() {
     fs::remove_file(model.path().join("model.safetensors")).expect("a file");
     model_is_refused(
         model.path(),
-        &[
-            text(model.path()),
-            "neither `model.safetensors` nor `model.safetensors.index.json`",
-            "can be converted",
-        ],
+        &[text(model.path()), "neither `model.safetensors` nor `model.safetensors.index.json`", "can be converted"],
     );
 }
 
@@ -236,10 +209,7 @@ fn a_safetensors_file_cut_in_its_header_is_named() {
     let model = model("llama");
     let weights = model.path().join("model.safetensors");
     cut(&weights, 100);
-    model_is_refused(
-        model.path(),
-        &[text(&weights), "its header claims", "but the file has 100", "fetch it again"],
-    );
+    model_is_refused(model.path(), &[text(&weights), "its header claims", "but the file has 100", "fetch it again"]);
     for length in [5, 0] {
         cut(&weights, length);
         let words = format!("it has {length} bytes, too few for a header");
@@ -279,11 +249,7 @@ fn a_missing_tensor_is_named() {
     });
     model_is_refused(
         model.path(),
-        &[
-            text(model.path()),
-            "the tensor `model.norm.weight` is missing",
-            "should have the shape [64]",
-        ],
+        &[text(model.path()), "the tensor `model.norm.weight` is missing", "should have the shape [64]"],
     );
 }
 
@@ -291,10 +257,7 @@ fn a_missing_tensor_is_named() {
 fn a_tensor_that_the_config_does_not_describe_is_named() {
     let model = model("llama");
     set_key(&model.path().join("config.json"), "num_hidden_layers", json!(1));
-    model_is_refused(
-        model.path(),
-        &[text(model.path()), "the tensor `model.layers.1.", "config.json"],
-    );
+    model_is_refused(model.path(), &[text(model.path()), "the tensor `model.layers.1.", "config.json"]);
 }
 
 #[test]
@@ -305,10 +268,7 @@ fn a_tensor_of_the_wrong_shape_is_named() {
     edit_header(&weights, |header| header[name]["shape"] = json!([64, 96]));
     model_is_refused(
         model.path(),
-        &[
-            text(&weights),
-            &format!("the tensor `{name}` has the shape [64, 96], but should have [96, 64]"),
-        ],
+        &[text(&weights), &format!("the tensor `{name}` has the shape [64, 96], but should have [96, 64]")],
     );
 }
 
@@ -316,9 +276,7 @@ fn a_tensor_of_the_wrong_shape_is_named() {
 fn a_tensor_larger_than_memory_is_refused() {
     let model = model("llama");
     let weights = model.path().join("model.safetensors");
-    edit_header(&weights, |header| {
-        header["model.norm.weight"]["shape"] = json!([1_u64 << 40, 1_u64 << 40])
-    });
+    edit_header(&weights, |header| header["model.norm.weight"]["shape"] = json!([1_u64 << 40, 1_u64 << 40]));
     model_is_refused(model.path(), &[text(&weights), "fetch it again"]);
 }
 
@@ -328,10 +286,7 @@ fn a_missing_shard_is_named() {
     fs::remove_file(model.path().join("model-00002-of-00004.safetensors")).expect("a shard");
     model_is_refused(
         model.path(),
-        &[
-            "model.safetensors.index.json",
-            "the shard `model-00002-of-00004.safetensors` is missing",
-        ],
+        &["model.safetensors.index.json", "the shard `model-00002-of-00004.safetensors` is missing"],
     );
 }
 
@@ -405,10 +360,7 @@ fn said_once(finished: &Finished, words: &str) {
 fn a_tokenizer_with_more_ids_than_the_model_is_refused() {
     let model = model("llama");
     set_key(&model.path().join("config.json"), "vocab_size", json!(100));
-    model_is_refused(
-        model.path(),
-        &["tokenizer.json", "the id 383", "`vocab_size` is 100", "do not belong together"],
-    );
+    model_is_refused(model.path(), &["tokenizer.json", "the id 383", "`vocab_size` is 100", "do not belong together"]);
 }
 
 #[test]
@@ -439,10 +391,7 @@ fn a_missing_tokenizer_is_named_with_how_to_make_it() {
 #[test]
 fn an_empty_task_file_is_named() {
     for lines in ["", "\n  \n\n"] {
-        tasks_are_refused(
-            lines,
-            &["tasks.jsonl", "there is no task in it", "check the file, `limit` and `held_out`"],
-        );
+        tasks_are_refused(lines, &["tasks.jsonl", "there is no task in it", "check the file, `limit` and `held_out`"]);
     }
 }
 
@@ -470,10 +419,7 @@ fn an_unknown_key_of_a_task_is_named() {
 
 #[test]
 fn a_task_with_an_unknown_verifier_is_named() {
-    let lines = format!(
-        "{SOUND}\n{}",
-        r#"{"id": "stray", "prompt": "1", "verifier": "maths", "reference": "2"}"#
-    );
+    let lines = format!("{SOUND}\n{}", r#"{"id": "stray", "prompt": "1", "verifier": "maths", "reference": "2"}"#);
     tasks_are_refused(&lines, &["there is no verifier `maths`", "did you mean `math`?", "stray"]);
 }
 
@@ -495,8 +441,7 @@ fn an_id_used_in_two_sources_is_refused() {
     check_refusal(&train(folder.path(), &config, &[]), 1, &words);
 }
 
-const ODD: &str =
-    r#"{"id": "odd", "prompt": "1", "verifier": "math", "reference": "not a number at all"}"#;
+const ODD: &str = r#"{"id": "odd", "prompt": "1", "verifier": "math", "reference": "not a number at all"}"#;
 const WHY_ODD: [&str; 3] = [
     "task `odd`",
     "verifier `math` cannot read the reference `not a number at all`",
@@ -506,10 +451,7 @@ const WHY_ODD: [&str; 3] = [
 #[test]
 fn references_that_no_verifier_can_read_are_refused() {
     tasks_are_refused(ODD, &WHY_ODD);
-    tasks_are_refused(
-        r#"{"id": "bare", "prompt": "1", "verifier": "math"}"#,
-        &["task `bare`", "needs a `reference`"],
-    );
+    tasks_are_refused(r#"{"id": "bare", "prompt": "1", "verifier": "math"}"#, &["task `bare`", "needs a `reference`"]);
 }
 
 #[test]
@@ -526,8 +468,7 @@ fn verify_names_the_reference_that_cannot_be_read() {
     let folder = folder();
     let path = folder.path().join("tasks.jsonl");
     write(&path, &format!("{SOUND}\n{ODD}\n"));
-    let finished =
-        is_refused(&["verify", "--validate", text(&path)], 1, &["1 of 2 tasks are sound"]);
+    let finished = is_refused(&["verify", "--validate", text(&path)], 1, &["1 of 2 tasks are sound"]);
     let faults = finished.json_lines();
     assert_eq!(faults.len(), 1);
     let fault = faults[0]["fault"].as_str().expect("a text");
@@ -543,13 +484,7 @@ fn long_task() -> String {
 fn a_prompt_longer_than_the_context_is_named() {
     tasks_are_refused(
         &format!("{SOUND}\n{}\n", long_task()),
-        &[
-            "task `long`",
-            "100 tokens",
-            "context is 64",
-            "lower `max_new_tokens`",
-            "`rollouts.long_prompts = \"skip\"`",
-        ],
+        &["task `long`", "100 tokens", "context is 64", "lower `max_new_tokens`", "`rollouts.long_prompts = \"skip\"`"],
     );
 }
 
@@ -584,12 +519,7 @@ fn an_unknown_key_of_the_config_is_named_with_the_nearest() {
     check_refusal(
         &train(folder.path(), &config, &[]),
         1,
-        &[
-            text(&config),
-            &format!("line {line}"),
-            "unknown field `baselin`",
-            "did you mean `baseline`?",
-        ],
+        &[text(&config), &format!("line {line}"), "unknown field `baselin`", "did you mean `baseline`?"],
     );
 }
 
@@ -599,41 +529,23 @@ fn a_setting_of_an_unknown_key_is_named_with_the_nearest() {
         "rollouts.grup_size=3",
         &["--set rollouts.grup_size=3", "unknown field `grup_size`", "did you mean `group_size`?"],
     );
-    setting_is_refused(
-        "nosuch.key=1",
-        &["--set nosuch.key=1", "unknown field `nosuch`", "`rollouts`"],
-    );
+    setting_is_refused("nosuch.key=1", &["--set nosuch.key=1", "unknown field `nosuch`", "`rollouts`"]);
 }
 
 #[test]
 fn a_setting_that_leads_nowhere_says_why() {
     setting_is_refused("run.steps", &["--set `run.steps`", "expected `section.key=value`"]);
-    setting_is_refused(
-        "run.steps.x=1",
-        &["--set `run.steps.x=1`", "`steps` is a value, not a section"],
-    );
-    setting_is_refused(
-        "tasks.7.n=1",
-        &["--set `tasks.7.n=1`", "`tasks` is a list of 1", "by its number, from 0"],
-    );
+    setting_is_refused("run.steps.x=1", &["--set `run.steps.x=1`", "`steps` is a value, not a section"]);
+    setting_is_refused("tasks.7.n=1", &["--set `tasks.7.n=1`", "`tasks` is a list of 1", "by its number, from 0"]);
 }
 
 #[test]
 fn an_unknown_choice_is_named_with_the_known_ones() {
-    setting_is_refused(
-        "loss.aggregation=token_meen",
-        &["unknown variant `token_meen`", "did you mean `token_mean`?"],
-    );
+    setting_is_refused("loss.aggregation=token_meen", &["unknown variant `token_meen`", "did you mean `token_mean`?"]);
     setting_is_refused("recipe=grppo", &["unknown variant `grppo`", "did you mean `grpo`?"]);
     setting_is_refused("run.device=tpu", &["unknown variant `tpu`", "`auto`, `cpu`, `cuda`"]);
-    setting_is_refused(
-        "tasks.0.generator=sums",
-        &["tasks `sums`", "no such generator", "arithmetic"],
-    );
-    setting_is_refused(
-        "verifiers.maths.x=1",
-        &["there is no verifier `maths`", "did you mean `math`?"],
-    );
+    setting_is_refused("tasks.0.generator=sums", &["tasks `sums`", "no such generator", "arithmetic"]);
+    setting_is_refused("verifiers.maths.x=1", &["there is no verifier `maths`", "did you mean `math`?"]);
 }
 
 #[test]
@@ -648,18 +560,9 @@ fn negative_sizes_are_refused() {
 
 #[test]
 fn zero_sizes_are_refused() {
-    setting_is_refused(
-        "rollouts.group_size=0",
-        &["`rollouts.group_size` is 0", "at least 2 rollouts"],
-    );
-    setting_is_refused(
-        "rollouts.prompts_per_step=0",
-        &["`rollouts.prompts_per_step` is 0, but must be at least 1"],
-    );
-    setting_is_refused(
-        "rollouts.max_new_tokens=0",
-        &["`rollouts.max_new_tokens` is 0, but must be at least 1"],
-    );
+    setting_is_refused("rollouts.group_size=0", &["`rollouts.group_size` is 0", "at least 2 rollouts"]);
+    setting_is_refused("rollouts.prompts_per_step=0", &["`rollouts.prompts_per_step` is 0, but must be at least 1"]);
+    setting_is_refused("rollouts.max_new_tokens=0", &["`rollouts.max_new_tokens` is 0, but must be at least 1"]);
     setting_is_refused("checkpoint.keep=0", &["`checkpoint.keep` is 0", "at least the newest"]);
     setting_is_refused("tasks.0.n=0", &["tasks `arithmetic`", "needs `n`", "at least 1"]);
     setting_is_refused("tasks.0.level=0", &["tasks `arithmetic`", "`level`"]);
@@ -667,10 +570,7 @@ fn zero_sizes_are_refused() {
 
 #[test]
 fn sizes_beyond_reason_are_refused() {
-    setting_is_refused(
-        "rollouts.max_new_tokens=9223372036854775807",
-        &["lower `max_new_tokens`", "context is 64"],
-    );
+    setting_is_refused("rollouts.max_new_tokens=9223372036854775807", &["lower `max_new_tokens`", "context is 64"]);
     setting_is_refused(
         "rollouts.prompts_per_step=31",
         &["`rollouts.prompts_per_step` is 31", "only 30 training tasks"],
@@ -682,10 +582,7 @@ fn sizes_beyond_reason_are_refused() {
 #[test]
 fn sizes_that_make_no_model_are_named_as_the_config_spells_them() {
     setting_is_refused("policy.sizes.hidden_size=-32", &["`hidden_size` is -32", "at least 1"]);
-    setting_is_refused(
-        "policy.sizes.hidden_size=33",
-        &["`hidden_size` is 33, which `n_heads`, 4, does not divide"],
-    );
+    setting_is_refused("policy.sizes.hidden_size=33", &["`hidden_size` is 33, which `n_heads`, 4, does not divide"]);
     setting_is_refused("policy.sizes.family=gpt2", &["`family` is `gpt2`", "llama, qwen2, qwen3"]);
     setting_is_refused("policy.sizes.n_layers=0", &["`n_layers` is 0", "at least 1"]);
     setting_is_refused("policy.sizes.n_kv_heads=3", &["`n_kv_heads`", "3"]);
@@ -699,11 +596,7 @@ fn malformed_toml_names_the_line() {
     write(&config, "[run]\nsteps = 4\n[policy\npreset = \"tiny\"\n");
     let none: &[&str] = &[];
     for settings in [none, &["--set", "run.steps=5"]] {
-        check_refusal(
-            &train(folder.path(), &config, settings),
-            1,
-            &[text(&config), "line 3", "[policy"],
-        );
+        check_refusal(&train(folder.path(), &config, settings), 1, &[text(&config), "line 3", "[policy"]);
     }
 }
 
@@ -720,21 +613,10 @@ fn a_missing_config_is_named() {
 fn config_check_survives_numbers_beyond_reason() {
     let folder = folder();
     let config = tiny_config(folder.path(), "");
-    let check =
-        |settings: &[&str]| rlvr(&[&["config", "check", text(&config)][..], settings].concat());
-    let prompts = [
-        "--set",
-        "rollouts.prompts_per_step=4611686018427387904",
-        "--set",
-        "rollouts.group_size=8",
-    ];
+    let check = |settings: &[&str]| rlvr(&[&["config", "check", text(&config)][..], settings].concat());
+    let prompts = ["--set", "rollouts.prompts_per_step=4611686018427387904", "--set", "rollouts.group_size=8"];
     check_refusal(&check(&prompts), 1, &["`rollouts.prompts_per_step` is 4611686018427387904"]);
-    let finished = check(&[
-        "--set",
-        "run.steps=9223372036854775807",
-        "--set",
-        "optimizer.updates_per_batch=4",
-    ]);
+    let finished = check(&["--set", "run.steps=9223372036854775807", "--set", "optimizer.updates_per_batch=4"]);
     assert!(matches!(finished.code, Some(0 | 1)), "{}", finished.stderr);
 }
 
@@ -743,11 +625,7 @@ fn config_check_says_what_would_stop_the_run() {
     let folder = folder();
     let tiny = tiny_config(folder.path(), "");
     let setting = "policy.sizes.hidden_size=33";
-    is_refused(
-        &["config", "check", text(&tiny), "--set", setting],
-        1,
-        &["not ready", "`hidden_size` is 33"],
-    );
+    is_refused(&["config", "check", text(&tiny), "--set", setting], 1, &["not ready", "`hidden_size` is 33"]);
 
     let model = model("llama");
     let config = policy_config(folder.path(), model.path());
@@ -769,11 +647,7 @@ fn an_unwritable_run_folder_is_named() {
     write(&file, "precious");
     let below = file.join("run");
     for out in [text(&file), text(&below), "/proc/rlvr"] {
-        is_refused(
-            &["train", text(&config), "--out", out],
-            1,
-            &["run folder", out, "cannot be made", "--out"],
-        );
+        is_refused(&["train", text(&config), "--out", out], 1, &["run folder", out, "cannot be made", "--out"]);
     }
     assert_eq!(fs::read_to_string(&file).expect("a file"), "precious");
 }
@@ -818,11 +692,7 @@ fn a_run_that_could_not_start_leaves_its_folder_free() {
     let (weights, aside) = (model.path().join("model.safetensors"), folder.path().join("aside"));
     fs::copy(&weights, &aside).expect("a copy");
     fs::remove_file(&weights).expect("a file");
-    check_refusal(
-        &train(folder.path(), &config, &[]),
-        1,
-        &[text(model.path()), "`model.safetensors`"],
-    );
+    check_refusal(&train(folder.path(), &config, &[]), 1, &[text(model.path()), "`model.safetensors`"]);
     fs::copy(&aside, &weights).expect("a copy");
     check_refusal(&train(folder.path(), &config, &[]), 0, &["step 1/1"]);
 }
@@ -835,30 +705,21 @@ fn damaged_checkpoints_are_named() {
     let checkpoint = folder.path().join("run/checkpoints/step_000001");
     cut(&checkpoint.join("optimizer.safetensors"), 1000);
     let finished = train(folder.path(), &config, &["--resume", "--set", "run.steps=2"]);
-    let words = [
-        "no checkpoint is whole",
-        text(&checkpoint),
-        "`optimizer.safetensors` is not what was written",
-    ];
+    let words = ["no checkpoint is whole", text(&checkpoint), "`optimizer.safetensors` is not what was written"];
     check_refusal(&finished, 1, &words);
 }
 
 // Full disks
 
 /// The settings of a model whose weights are larger than [`limited`] allows, all other files being smaller.
-const LARGE: [&str; 4] =
-    ["--set", "policy.sizes.hidden_size=64", "--set", "policy.sizes.intermediate_size=128"];
+const LARGE: [&str; 4] = ["--set", "policy.sizes.hidden_size=64", "--set", "policy.sizes.intermediate_size=128"];
 
 /// `rlvr ARGS…` in a shell that lets no file grow beyond 200 blocks of 512 or 1024 bytes, whichever it counts in.
 fn limited(args: &[&str]) -> Command {
     // A limit fails like a full disk once its signal is ignored, and unlike one it needs no mount.
     let script = r#"ulimit -f 200; trap "" XFSZ; exec "$0" "$@""#;
     let mut command = Command::new("sh");
-    command
-        .args(["-c", script, env!("CARGO_BIN_EXE_rlvr")])
-        .args(args)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
+    command.args(["-c", script, env!("CARGO_BIN_EXE_rlvr")]).args(args).env("NO_COLOR", "1").stdin(Stdio::null());
     command
 }
 
@@ -870,23 +731,14 @@ fn a_full_disk_leaves_the_last_good_checkpoint() {
     let run = folder.path().join("run");
     let checkpoints = run.join("checkpoints");
     let before = contents(&checkpoints);
-    let weights =
-        fs::metadata(checkpoints.join("step_000004/model.safetensors")).expect("a file").len();
+    let weights = fs::metadata(checkpoints.join("step_000004/model.safetensors")).expect("a file").len();
     assert!(weights > 200 * 1024, "{weights} bytes are within the limit");
 
-    let longer = [
-        &["train", text(&config), "--out", text(&run)][..],
-        &LARGE[..],
-        &["--resume", "--set", "run.steps=6"][..],
-    ];
+    let longer =
+        [&["train", text(&config), "--out", text(&run)][..], &LARGE[..], &["--resume", "--set", "run.steps=6"][..]];
     let finished = finish(limited(&longer.concat()));
-    let words = [
-        "step_000006",
-        "could not be written",
-        "earlier ones are untouched",
-        "model.safetensors",
-        "File too large",
-    ];
+    let words =
+        ["step_000006", "could not be written", "earlier ones are untouched", "model.safetensors", "File too large"];
     check_refusal(&finished, 1, &words);
     assert_eq!(names(&checkpoints), ["step_000002", "step_000004"]);
     assert!(contents(&checkpoints) == before, "an earlier checkpoint was changed");
@@ -902,8 +754,7 @@ fn a_full_disk_behind_stdout_is_an_error() {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("a device");
     let mut command = command(&["tasks", "arithmetic", "--n", "5"]);
     command.stdout(full).stderr(Stdio::piped());
-    let output =
-        command.spawn().expect("the binary starts").wait_with_output().expect("the binary ends");
+    let output = command.spawn().expect("the binary starts").wait_with_output().expect("the binary ends");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("No space left on device"), "{stderr}");
@@ -918,22 +769,10 @@ fn wrong_use_ends_with_2() {
     is_refused(&["train", "c.toml", "--frob"], 2, &["unexpected argument '--frob'"]);
     is_refused(&["score", "--ids", "-"], 2, &["--model <DIR>"]);
     is_refused(&["sample", "--model", "m"], 2, &["--prompt <TEXT>"]);
-    is_refused(
-        &["sample", "--model", "m", "--prompt", "a", "--ids", "f"],
-        2,
-        &["cannot be used with"],
-    );
+    is_refused(&["sample", "--model", "m", "--prompt", "a", "--ids", "f"], 2, &["cannot be used with"]);
     is_refused(&["render", "--model", "m"], 2, &["--chat <FILE>"]);
-    is_refused(
-        &["score", "--model", "m", "--ids", "f", "--temperature", "0"],
-        2,
-        &["--temperature is 0", "above 0"],
-    );
-    is_refused(
-        &["eval", "--model", "m", "--tasks", "nosuch:n=5"],
-        2,
-        &["tasks `nosuch:n=5`", "arithmetic"],
-    );
+    is_refused(&["score", "--model", "m", "--ids", "f", "--temperature", "0"], 2, &["--temperature is 0", "above 0"]);
+    is_refused(&["eval", "--model", "m", "--tasks", "nosuch:n=5"], 2, &["tasks `nosuch:n=5`", "arithmetic"]);
     let samples = ["eval", "--model", "m", "--tasks", "arithmetic", "--samples", "0"];
     is_refused(&samples, 2, &["--samples is 0", "at least 1"]);
 }
@@ -947,11 +786,7 @@ fn ids_that_cannot_be_scored_are_named() {
         let lines = format!("{{\"ids\": [3]}}\n{line}\n");
         check_refusal(&score(model.path(), &lines), 1, &[&["ids.jsonl"][..], words].concat());
     }
-    check(
-        &model,
-        r#"{"ids": [3, 384]}"#,
-        &["line 2", "the id 384 is not in the model's vocabulary of 384"],
-    );
+    check(&model, r#"{"ids": [3, 384]}"#, &["line 2", "the id 384 is not in the model's vocabulary of 384"]);
     check(&model, r#"{"ids": [3, -1]}"#, &["line 2", "the id -1 is not in"]);
     check(&model, r#"{"ids": []}"#, &["line 2", "`ids` is empty", "at least one token"]);
     check(&model, "nope", &["line 2", "expected {\"ids\": [1, 2, …]}"]);
@@ -959,11 +794,7 @@ fn ids_that_cannot_be_scored_are_named() {
     let long = json!({"ids": vec![3; 257]}).to_string();
     check(&model, &long, &["sequence 2 has 257 tokens", "context is 256"]);
     fs::remove_file(&ids).expect("a file");
-    is_refused(
-        &["score", "--model", text(model.path()), "--ids", text(&ids)],
-        1,
-        &[text(&ids), "cannot be read"],
-    );
+    is_refused(&["score", "--model", text(model.path()), "--ids", text(&ids)], 1, &[text(&ids), "cannot be read"]);
 }
 
 #[test]
@@ -986,28 +817,14 @@ fn a_completion_beyond_the_context_is_refused() {
 #[test]
 fn an_empty_prompt_to_sample_is_refused() {
     let model = model("llama");
-    let args = [
-        "sample",
-        "--model",
-        text(model.path()),
-        "--prompt",
-        "",
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-    ];
+    let args = ["sample", "--model", text(model.path()), "--prompt", "", "--device", "cpu", "--threads", "1"];
     is_refused(&args, 1, &["the prompt is empty"]);
 }
 
 #[test]
 fn settings_of_sample_that_ask_for_nothing_are_refused() {
     let model = model("llama");
-    check_refusal(
-        &sample(model.path(), &["--max-new-tokens", "0"]),
-        1,
-        &["`max_new_tokens`", "at least 1"],
-    );
+    check_refusal(&sample(model.path(), &["--max-new-tokens", "0"]), 1, &["`max_new_tokens`", "at least 1"]);
     check_refusal(&sample(model.path(), &["--top-p", "0"]), 1, &["`top_p` is 0", "above 0"]);
     check_refusal(&sample(model.path(), &["--temperature", "nan"]), 1, &["`temperature` is NaN"]);
     for args in [["--n", "0"], ["--stop", ""]] {
@@ -1042,10 +859,6 @@ fn messages_that_a_template_cannot_use_are_refused() {
     let chat = model.path().join("chat.json");
     for content in ["[]", "[1]"] {
         write(&chat, content);
-        is_refused(
-            &["render", "--model", text(model.path()), "--chat", text(&chat)],
-            1,
-            &["chat template"],
-        );
+        is_refused(&["render", "--model", text(model.path()), "--chat", text(&chat)], 1, &["chat template"]);
     }
 }

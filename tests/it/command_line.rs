@@ -86,7 +86,12 @@ fn verify_answers_in_order_and_says_what_it_could_not_judge() {
     let brief: Vec<Value> = lines.iter().map(|line| json!([line["id"], line["outcome"], line["score"]])).collect();
     assert_eq!(
         brief,
-        [json!(["a", "judged", 1.0]), json!(["b", "judged", 0.0]), json!(["c", "unjudged", null]), json!(["d", "judged", 1.0])]
+        [
+            json!(["a", "judged", 1.0]),
+            json!(["b", "judged", 0.0]),
+            json!(["c", "unjudged", null]),
+            json!(["d", "judged", 1.0])
+        ]
     );
     assert!(lines[2]["why"].as_str().is_some_and(|why| why.contains("gibberish")), "{}", lines[2]);
 }

@@ -67,7 +67,8 @@ fn gsm8k_runs_on_random_weights() {
     fs::copy(folder().join("gsm8k-qwen2.5-0.5b.toml"), &config).expect("a writable folder");
     let model = format!("policy.path={}", fixture("qwen2").display());
     let run = work.path().join("run");
-    let settings = ["run.steps=2", "run.device=cpu", &model, "rollouts.max_new_tokens=12", "rollouts.prompts_per_step=4"];
+    let settings =
+        ["run.steps=2", "run.device=cpu", &model, "rollouts.max_new_tokens=12", "rollouts.prompts_per_step=4"];
     let set: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
     succeeds(&[&["config", "check", text(&config)], set.as_slice()].concat());
     succeeds(&[&["train", text(&config), "--out", text(&run)], set.as_slice()].concat());

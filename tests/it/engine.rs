@@ -21,12 +21,16 @@ fn limits(max_rows: usize) -> GenerationLimits {
 
 const PROMPTS: [&[u32]; 5] = [&[1, 2, 3], &[7], &[4, 4, 4, 4, 9, 2, 11], &[20, 3], &[1, 2]];
 
-fn generate(transformer: &Transformer, sampling: &Sampling, limits: &GenerationLimits, n: usize) -> Vec<Vec<Completion>> {
+fn generate(
+    transformer: &Transformer,
+    sampling: &Sampling,
+    limits: &GenerationLimits,
+    n: usize,
+) -> Vec<Vec<Completion>> {
     let tokenizer = tokenizer();
     let engine = Engine::new(transformer, &tokenizer, sampling, limits).expect("good settings");
     let ids: Vec<String> = (0..PROMPTS.len()).map(|i| format!("task {i}")).collect();
-    let requests: Vec<Request<'_>> =
-        ids.iter().zip(PROMPTS).map(|(id, prompt)| Request { id, prompt, n }).collect();
+    let requests: Vec<Request<'_>> = ids.iter().zip(PROMPTS).map(|(id, prompt)| Request { id, prompt, n }).collect();
     engine.generate(&requests, Noise { seed: 5, step: 2 }, &mut |_| {}).expect("prompts that fit")
 }
 

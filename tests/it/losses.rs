@@ -58,7 +58,8 @@ fn config(params: &Value) -> LossConfig {
         ("scalerl", _) => Aggregation::PromptMean,
         _ => Aggregation::TokenMean,
     };
-    let limits = || Limits { min: of("sampler_clip_min").unwrap_or(0.0), max: of("sampler_clip_max").expect("a limit") };
+    let limits =
+        || Limits { min: of("sampler_clip_min").unwrap_or(0.0), max: of("sampler_clip_max").expect("a limit") };
     LossConfig {
         ratio: if text("importance_sampling_level") == "sequence" { RatioLevel::Sequence } else { RatioLevel::Token },
         anchor: if text("loss_type") == "scalerl" { Anchor::Gen } else { Anchor::Old },
@@ -93,7 +94,8 @@ fn tokens(case: &Value, aggregation: Aggregation) -> Tokens {
         .flat_map(|row| (0..mask[row].len()).map(move |t| (row, t)))
         .filter(|&(row, t)| mask[row][t] != 0.0)
         .collect();
-    let pick = |values: &[Vec<f64>]| Tensor::from_slice(&places.iter().map(|&(row, t)| values[row][t]).collect::<Vec<_>>());
+    let pick =
+        |values: &[Vec<f64>]| Tensor::from_slice(&places.iter().map(|&(row, t)| values[row][t]).collect::<Vec<_>>());
     let of = |key: &str| table(&inputs[key]).map(|values| pick(&values));
     let group_size = inputs["group_size"].as_u64().expect("a size") as usize;
     let lengths: Vec<usize> = mask.iter().map(|row| row.iter().filter(|&&m| m != 0.0).count()).collect();

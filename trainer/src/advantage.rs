@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How advantages are made: reward minus a baseline, over a scale.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdvantageConfig {
     /// What is subtracted.
@@ -192,8 +192,8 @@ fn centre(group: &[Option<f64>], baseline: Baseline) -> Vec<Option<f64>> {
 
 /// The standard deviation with `n − missing` in the denominator; 0 for equal values, rounding aside.
 fn deviation(values: &[f64], missing: usize) -> f64 {
-    let spread = values.iter().copied().fold(f64::NEG_INFINITY, f64::max)
-        - values.iter().copied().fold(f64::INFINITY, f64::min);
+    let spread =
+        values.iter().copied().fold(f64::NEG_INFINITY, f64::max) - values.iter().copied().fold(f64::INFINITY, f64::min);
     if values.len() <= missing || spread <= FLAT {
         return 0.0;
     }
@@ -234,7 +234,7 @@ fn normalise_each(parts: &[PartRewards], sizes: &[usize], epsilon: f64) -> Vec<O
         .iter()
         .map(|part| PartRewards {
             weight: part.weight,
-            values: groups(&part.values, sizes).flat_map(|group| scores(group)).collect(),
+            values: groups(&part.values, sizes).flat_map(&scores).collect(),
         })
         .collect();
     scores(&weighted_sum(&normalised, sizes.iter().sum()))

@@ -18,11 +18,14 @@ impl DeviceChoice {
             Self::Auto => Ok(Device::cuda_if_available()),
             Self::Cuda if Cuda::is_available() => Ok(Device::Cuda(0)),
             Self::Cuda if tch::utils::has_cuda() => {
-                Err("`run.device` is `cuda`, but no GPU can be used; check `nvidia-smi` and CUDA_VISIBLE_DEVICES".to_owned())
+                Err("`run.device` is `cuda`, but no GPU can be used; check `nvidia-smi` and CUDA_VISIBLE_DEVICES"
+                    .to_owned())
             }
-            Self::Cuda => Err("`run.device` is `cuda`, but this libtorch is for CPUs; run `scripts/libtorch.sh --cuda` and \
+            Self::Cuda => {
+                Err("`run.device` is `cuda`, but this libtorch is for CPUs; run `scripts/libtorch.sh --cuda` and \
                                build again"
-                .to_owned()),
+                    .to_owned())
+            }
         }
     }
 }

@@ -91,8 +91,10 @@ pub fn flops(architecture: &Architecture, groups: &[Group]) -> f64 {
 
 /// Estimates from judged groups, by source.
 pub fn of_groups(groups: &[Group], n: usize) -> Evaluation {
-    let samples: Vec<EvalSample> =
-        groups.iter().flat_map(|group| group.rollouts.iter().enumerate().map(|(i, r)| sample(&group.task, i, r))).collect();
+    let samples: Vec<EvalSample> = groups
+        .iter()
+        .flat_map(|group| group.rollouts.iter().enumerate().map(|(i, r)| sample(&group.task, i, r)))
+        .collect();
     let mut sets: BTreeMap<&str, Vec<&EvalSample>> = BTreeMap::new();
     for sample in &samples {
         sets.entry(&sample.set).or_default().push(sample);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which groups are trained on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilterConfig {
     /// Whether groups whose outcomes are all equal are dropped: nothing in them is better than the rest.
@@ -88,7 +88,13 @@ mod tests {
 
     fn group(outcomes: &[Option<f64>]) -> Group {
         let rollout = |outcome: &Option<f64>| Rollout {
-            completion: Completion { ids: vec![1], logp: vec![0.0], entropy: vec![0.0], text: String::new(), stop: Stop::Eos },
+            completion: Completion {
+                ids: vec![1],
+                logp: vec![0.0],
+                entropy: vec![0.0],
+                text: String::new(),
+                stop: Stop::Eos,
+            },
             verdict: Verdict::correct(),
             // A shaped total that differs everywhere must not matter.
             reward: outcome.map(|outcome| Reward { total: outcome * 7.0 + 0.1, outcome, parts: vec![] }),

@@ -93,7 +93,10 @@ mod tests {
             for batch in &batches {
                 let cost: usize = batch
                     .iter()
-                    .map(|s| groups[s.group].prompt + s.completions.iter().map(|&c| groups[s.group].completions[c]).sum::<usize>())
+                    .map(|s| {
+                        groups[s.group].prompt
+                            + s.completions.iter().map(|&c| groups[s.group].completions[c]).sum::<usize>()
+                    })
                     .sum();
                 let lonely = batch.len() == 1 && batch[0].completions.len() == 1;
                 assert!(cost <= budget || lonely, "{cost} tokens under a budget of {budget}");

@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn large_gradients_are_scaled_down_and_the_norm_is_that_before() {
-        let config = OptimizerConfig { clip_norm: 1.0, beta1: 0.0, beta2: 0.0, epsilon: 1.0, ..OptimizerConfig::default() };
+        let config =
+            OptimizerConfig { clip_norm: 1.0, beta1: 0.0, beta2: 0.0, epsilon: 1.0, ..OptimizerConfig::default() };
         let p = parameter(&[0.0, 0.0], false);
         let weight = p.tensor.shallow_clone();
         give_gradient(&weight, &[3.0, 4.0]);
@@ -295,7 +296,11 @@ mod tests {
         let mut adam = AdamW::new(vec![straight]);
         steps(&mut adam, &w, 2);
         let (n, state) = adam.state();
-        let resumed = Parameter { tensor: w.detach().copy().set_requires_grad(true), name: "p".to_owned(), is_inner_matrix: true };
+        let resumed = Parameter {
+            tensor: w.detach().copy().set_requires_grad(true),
+            name: "p".to_owned(),
+            is_inner_matrix: true,
+        };
         let w2 = resumed.tensor.shallow_clone();
         let mut other = AdamW::new(vec![resumed]);
         let find = |name: &str, _: &[i64]| state.iter().find(|(n, _)| n == name).map(|(_, t)| t.copy()).ok_or(());

@@ -81,7 +81,9 @@ impl TaskOrder {
     }
 
     fn is_retired(&self, task: usize) -> bool {
-        let (Some(limit), Some((sum, n))) = (self.retire_at, self.state.history.get(&self.ids[task])) else { return false };
+        let (Some(limit), Some((sum, n))) = (self.retire_at, self.state.history.get(&self.ids[task])) else {
+            return false;
+        };
         *n > 0 && sum / *n as f64 >= limit
     }
 }
@@ -125,8 +127,7 @@ mod tests {
         let mut straight = order(7, Some(0.9));
         straight.next(3, &[]);
         straight.note("2", [1.0, 1.0].into_iter());
-        let mut resumed =
-            TaskOrder::new(3, straight.ids.clone(), straight.retire_at, straight.state.clone());
+        let mut resumed = TaskOrder::new(3, straight.ids.clone(), straight.retire_at, straight.state.clone());
         for _ in 0..10 {
             assert_eq!(straight.next(3, &[]), resumed.next(3, &[]));
         }

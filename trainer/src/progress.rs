@@ -19,7 +19,8 @@ impl Progress {
     pub fn new(total: u64, done: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {eta}").expect("the template is sound");
+            let style =
+                ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {eta}").expect("the template is sound");
             bar.set_style(style);
             bar.set_position(done);
             bar.reset_eta();

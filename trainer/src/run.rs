@@ -187,7 +187,9 @@ impl Run {
             }
         }
         if sampled.groups.is_empty() {
-            bail!("every training task is solved so often that it is no longer drawn (`filter.retire_at`); add harder tasks");
+            bail!(
+                "every training task is solved so often that it is no longer drawn (`filter.retire_at`); add harder tasks"
+            );
         }
         for group in &sampled.groups {
             self.order.note(&group.task.id, group.outcomes());
@@ -236,12 +238,14 @@ impl Run {
             kept_groups.iter().flat_map(|group| group.rollouts.iter().map(|r| r.completion.ids.len())).collect();
         let mut found = advantages(&parts, &sizes, &n_tokens, &self.config.advantage).into_iter();
 
-        let mut selected = Selected { groups: vec![], advantages: groups.iter().map(|g| vec![None; g.rollouts.len()]).collect() };
+        let mut selected =
+            Selected { groups: vec![], advantages: groups.iter().map(|g| vec![None; g.rollouts.len()]).collect() };
         for (k, (&index, group)) in kept.iter().zip(&kept_groups).enumerate() {
             let mut rollouts = vec![];
             for (i, rollout) in group.rollouts.iter().enumerate() {
                 let advantage = found.next().flatten();
-                let Some(advantage) = advantage.filter(|_| self.config.filter.trains_on(rollout.completion.stop)) else {
+                let Some(advantage) = advantage.filter(|_| self.config.filter.trains_on(rollout.completion.stop))
+                else {
                     continue;
                 };
                 selected.advantages[index][i] = Some(advantage);
@@ -326,9 +330,14 @@ impl Run {
             return Ok(());
         }
         self.state.n_skipped += 1;
-        self.folder.event(step, format!("update left out: a gradient was not finite; the batch is in rollouts/ of step {step}"))?;
+        self.folder.event(
+            step,
+            format!("update left out: a gradient was not finite; the batch is in rollouts/ of step {step}"),
+        )?;
         if self.state.n_skipped >= MOST_SKIPPED {
-            bail!("{MOST_SKIPPED} updates in a row had gradients that are not finite; lower `optimizer.lr` and go on with --resume");
+            bail!(
+                "{MOST_SKIPPED} updates in a row had gradients that are not finite; lower `optimizer.lr` and go on with --resume"
+            );
         }
         Ok(())
     }
@@ -388,8 +397,12 @@ impl Run {
         metrics.set("compute/flops_sft", self.state.compute.flops_sft);
         self.folder.record(Kind::Sft, 0, metrics)?;
         let text = format!("loss {:.4}", outcome.loss);
-        let is_told = step % (config.steps / 10).max(1) == 0 || step == config.steps;
-        if is_told { progress.step(step, &text) } else { progress.phase(&text) }
+        let is_told = step.is_multiple_of((config.steps / 10).max(1)) || step == config.steps;
+        if is_told {
+            progress.step(step, &text);
+        } else {
+            progress.phase(&text);
+        }
         if outcome.update.is_none() {
             bail!("warm start, step {step}: a gradient is not finite; lower `warm_start.lr`");
         }
@@ -473,7 +486,9 @@ impl Run {
             self.save()?;
         }
         let curves = match points::of_run(self.folder.path()) {
-            Ok(series) => curves::write(series, &self.folder.path().join("curves")).context("the curves could not be drawn")?,
+            Ok(series) => {
+                curves::write(series, &self.folder.path().join("curves")).context("the curves could not be drawn")?
+            }
             Err(points::PointsError::NoEvaluation(_)) => vec![],
             Err(error) => return Err(error.into()),
         };
@@ -498,7 +513,10 @@ fn part_rewards(groups: &[&Group], reference: Option<&[Vec<Vec<f32>>]>, reward_k
         .flat_map(|reward| reward.parts.iter().enumerate())
         .map(|(i, part)| PartRewards {
             weight: part.weight,
-            values: rollouts.iter().map(|rollout| rollout.reward.as_ref().map(|reward| reward.parts[i].value)).collect(),
+            values: rollouts
+                .iter()
+                .map(|rollout| rollout.reward.as_ref().map(|reward| reward.parts[i].value))
+                .collect(),
         })
         .collect();
     if let Some(reference) = reference.filter(|_| reward_kl > 0.0) {
@@ -514,7 +532,9 @@ fn part_rewards(groups: &[&Group], reference: Option<&[Vec<Vec<f32>>]>, reward_k
 
 fn rollout_records<'a>(step: u64, groups: &'a [Group], advantages: &[Vec<Option<f64>>]) -> Vec<RolloutRecord<'a>> {
     let of_group = |(g, group): (usize, &'a Group)| {
-        (0..group.rollouts.len()).map(move |i| RolloutRecord::new(step, (g, group), i, advantages[g][i])).collect::<Vec<_>>()
+        (0..group.rollouts.len())
+            .map(move |i| RolloutRecord::new(step, (g, group), i, advantages[g][i]))
+            .collect::<Vec<_>>()
     };
     groups.iter().enumerate().flat_map(of_group).collect()
 }

@@ -55,8 +55,9 @@ impl RunFolder {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         for name in SUBFOLDERS {
             let folder = path.join(name);
-            std::fs::create_dir_all(&folder)
-                .with_context(|| format!("run folder `{}`: cannot be made; choose another with --out", folder.display()))?;
+            std::fs::create_dir_all(&folder).with_context(|| {
+                format!("run folder `{}`: cannot be made; choose another with --out", folder.display())
+            })?;
         }
         let lock = lock(path)?;
         Ok(Self { path: path.to_owned(), metrics: LineWriter::append(&path.join("metrics.jsonl"))?, _lock: lock })
@@ -97,7 +98,14 @@ impl RunFolder {
     /// If it cannot be written.
     pub fn event(&mut self, step: u64, message: impl Into<String>) -> anyhow::Result<()> {
         let message = Some(message.into());
-        self.append(Record { kind: Kind::Event, schema: SCHEMA, step, time_s: now_s(), message, metrics: Metrics::default() })
+        self.append(Record {
+            kind: Kind::Event,
+            schema: SCHEMA,
+            step,
+            time_s: now_s(),
+            message,
+            metrics: Metrics::default(),
+        })
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "a record is made to be written")]
@@ -146,8 +154,10 @@ impl RunFolder {
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[derive(Default)]
 pub enum Position {
     /// Nothing has been done.
+    #[default]
     Start,
     /// So many steps of the warm start.
     WarmStart(u64),
@@ -170,19 +180,16 @@ impl Position {
     }
 }
 
-impl Default for Position {
-    fn default() -> Self {
-        Self::Start
-    }
-}
-
 fn lock(folder: &Path) -> anyhow::Result<File> {
     let path = folder.join(".lock");
     let file = File::create(&path).with_context(|| format!("run folder `{}`: cannot be written", folder.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {
-            bail!("run folder `{}`: another process is writing it; wait for it, or name another folder", folder.display())
+            bail!(
+                "run folder `{}`: another process is writing it; wait for it, or name another folder",
+                folder.display()
+            )
         }
         Err(std::fs::TryLockError::Error(error)) => {
             Err(error).with_context(|| format!("run folder `{}`: cannot be locked", folder.display()))

@@ -70,10 +70,8 @@ impl Tasks {
         let skip = config.rollouts.long_prompts == LongPrompts::Skip;
         let limits = [config.rollouts.max_new_tokens, config.eval_max_new_tokens()];
         for (tasks, limit) in [&mut self.train, &mut self.eval].into_iter().zip(limits) {
-            let lengths: Vec<usize> = tasks
-                .par_iter()
-                .map(|task| tokenizer.prompt(task).map(|ids| ids.len()))
-                .collect::<Result<_, _>>()?;
+            let lengths: Vec<usize> =
+                tasks.par_iter().map(|task| tokenizer.prompt(task).map(|ids| ids.len())).collect::<Result<_, _>>()?;
             let before = tasks.len();
             let mut fits = lengths.iter().map(|length| length.saturating_add(limit) <= context);
             if skip {

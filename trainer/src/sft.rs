@@ -35,7 +35,10 @@ pub struct Example {
 pub fn of_tasks(tasks: &[Task], tokenizer: &Tokenizer) -> anyhow::Result<Vec<Example>> {
     let example = |task: &Task| -> anyhow::Result<Example> {
         let solution = task.solution.as_ref().with_context(|| {
-            format!("task `{}` has no `solution` to learn from; name `solution_field`, or list `[[warm_start.data]]`", task.id)
+            format!(
+                "task `{}` has no `solution` to learn from; name `solution_field`, or list `[[warm_start.data]]`",
+                task.id
+            )
         })?;
         Ok(Example { prompt: tokenizer.prompt(task)?, completion: ending(solution, tokenizer) })
     };
@@ -69,7 +72,8 @@ pub fn of_chats(path: &Path, tokenizer: &Tokenizer) -> anyhow::Result<Vec<Exampl
         let before = examples.len();
         for (i, message) in chat.messages.iter().enumerate().filter(|(_, message)| message.role == "assistant") {
             let task = Task::new(place(), Prompt::Chat(chat.messages[..i].to_vec()), "");
-            examples.push(Example { prompt: tokenizer.prompt(&task)?, completion: ending(&message.content, tokenizer) });
+            examples
+                .push(Example { prompt: tokenizer.prompt(&task)?, completion: ending(&message.content, tokenizer) });
         }
         if examples.len() == before {
             bail!("{}: nobody has the role `assistant`, so there is nothing to learn", place());

@@ -139,7 +139,9 @@ fn check_repeatable(verifier: &dyn Verifier, tasks: &[Task]) -> Result<(), Viola
     let completions: Vec<(usize, String)> = tasks
         .iter()
         .enumerate()
-        .flat_map(|(i, task)| verifier.reference(task).into_iter().chain(["7".into(), String::new()]).map(move |c| (i, c)))
+        .flat_map(|(i, task)| {
+            verifier.reference(task).into_iter().chain(["7".into(), String::new()]).map(move |c| (i, c))
+        })
         .collect();
     let attempts: Vec<Attempt<'_>> =
         completions.iter().map(|(i, completion)| Attempt { task: &tasks[*i], completion, finished: true }).collect();

@@ -128,8 +128,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(name: &str, options: toml::Table, expected: &str) {
-        let error = Registry::default().build(name, &options).err().expect("it must be refused");
+    fn check(name: &str, options: &toml::Table, expected: &str) {
+        let error = Registry::default().build(name, options).err().expect("it must be refused");
         assert_eq!(error.to_string(), expected);
     }
 
@@ -137,13 +137,13 @@ mod tests {
     fn refusals() {
         check(
             "maths",
-            toml::Table::new(),
+            &toml::Table::new(),
             "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
              exact, math, modular, sorting",
         );
         check(
             "exact",
-            toml::toml! { case = true },
+            &toml::toml! { case = true },
             "verifier `exact`: unknown field `case`, expected `case_sensitive`",
         );
     }

@@ -121,7 +121,8 @@ impl Architecture {
 
     /// Parses the text of a `config.json`; the error names the key.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let raw: Map<String, Value> = serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))?;
+        let raw: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))?;
         let hf = HfConfig::parse(&raw)?;
         let family = FAMILIES.iter().find(|family| family.model_type == hf.model_type).ok_or_else(|| {
             let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_type).collect();

@@ -141,7 +141,7 @@ impl<'a> CachedAttention<'a> {
     }
 
     /// The attention of one of the rows alone.
-    pub(crate) fn row(&self, row: usize) -> CachedAttention<'a> {
+    pub(crate) fn row(&self, row: usize) -> Self {
         Self::of_rows(self.layers, self.first_row + row, &self.lengths[row..=row])
     }
 }

@@ -57,9 +57,11 @@ impl HfConfig {
         if !present.contains_key("model_type") {
             return Err("`model_type` is missing; is this the folder of a Hugging Face model?".to_owned());
         }
-        serde_path_to_error::deserialize(Value::Object(present)).map_err(|error| match error.path().to_string().as_str() {
-            "." => error.inner().to_string(),
-            key => format!("`{key}`: {}", error.inner()),
+        serde_path_to_error::deserialize(Value::Object(present)).map_err(|error| {
+            match error.path().to_string().as_str() {
+                "." => error.inner().to_string(),
+                key => format!("`{key}`: {}", error.inner()),
+            }
         })
     }
 
@@ -151,7 +153,10 @@ mod tests {
             "`rope_scaling` has the rope type `yarn`; known are default, linear and llama3",
         );
         check(r#","rope_scaling":{"rope_type":"linear"}"#, "`rope_scaling` has no number `factor`");
-        check(r#","num_key_value_heads":3"#, "`num_attention_heads` is 2, which `num_key_value_heads`, 3, does not divide");
+        check(
+            r#","num_key_value_heads":3"#,
+            "`num_attention_heads` is 2, which `num_key_value_heads`, 3, does not divide",
+        );
         check(r#","hidden_act":"gelu""#, "`hidden_act` is `gelu`, but only `silu` is supported");
         check(
             r#","use_sliding_window":true,"sliding_window":8"#,

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn the_gradient_is_that_of_autograd() {
         let (hidden, head, targets) = example();
-        let (temperature, a, b) = (0.7, Tensor::from_slice(&[0.4_f32, -1.2, 0.9]), Tensor::from_slice(&[0.2_f32, 0.5, -0.3]));
+        let (temperature, a, b) =
+            (0.7, Tensor::from_slice(&[0.4_f32, -1.2, 0.9]), Tensor::from_slice(&[0.2_f32, 0.5, -0.3]));
 
         let (h, w) = (hidden.copy().set_requires_grad(true), head.copy().set_requires_grad(true));
         let all = log_softmax(&h.matmul(&w.transpose(0, 1)), temperature);
@@ -155,7 +156,8 @@ mod tests {
 
         let mut head_gradient = head.zeros_like();
         let gradient = ScoreGradient { logp: a, entropy: Some(b) };
-        let hidden_gradient = accumulate_gradient((&hidden, &head), &targets, temperature, &gradient, &mut head_gradient);
+        let hidden_gradient =
+            accumulate_gradient((&hidden, &head), &targets, temperature, &gradient, &mut head_gradient);
         for (ours, theirs) in [(hidden_gradient, h.grad()), (head_gradient, w.grad())] {
             assert!((ours - theirs).abs().max().double_value(&[]) < 1e-6);
         }
@@ -166,9 +168,8 @@ mod tests {
         let head = Tensor::zeros([CHUNK / 2, 1], (Kind::Float, Device::Cpu));
         let hidden = Tensor::zeros([5, 1], (Kind::Float, Device::Cpu));
         let targets = Tensor::arange(5, (Kind::Int64, Device::Cpu));
-        let seen: Vec<i64> = chunks(&hidden, &head, &targets)
-            .flat_map(|(_, targets)| Vec::<i64>::try_from(targets).unwrap())
-            .collect();
+        let seen: Vec<i64> =
+            chunks(&hidden, &head, &targets).flat_map(|(_, targets)| Vec::<i64>::try_from(targets).unwrap()).collect();
         assert_eq!(seen, [0, 1, 2, 3, 4]);
     }
 }

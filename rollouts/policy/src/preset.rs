@@ -75,7 +75,8 @@ impl Preset {
             PolicyError::Preset(format!("`family` is `{}`; known are {}", self.family, known.join(", ")))
         })?;
         if self.n_heads < 1 || self.hidden_size % self.n_heads != 0 {
-            let why = format!("`hidden_size` is {}, which `n_heads`, {}, does not divide", self.hidden_size, self.n_heads);
+            let why =
+                format!("`hidden_size` is {}, which `n_heads`, {}, does not divide", self.hidden_size, self.n_heads);
             return Err(PolicyError::Preset(why));
         }
         let config = json!({

@@ -34,7 +34,8 @@ impl Rotation {
 ///
 /// Each step rounds to float32 as transformers does: over thousands of positions the difference would show.
 fn frequencies(rope: &Rope, head_dim: i64) -> Vec<f32> {
-    let exponents = Tensor::arange_start_step(0, head_dim, 2, (Kind::Int64, Device::Cpu)).to_kind(Kind::Float) / head_dim as f64;
+    let exponents =
+        Tensor::arange_start_step(0, head_dim, 2, (Kind::Int64, Device::Cpu)).to_kind(Kind::Float) / head_dim as f64;
     let plain = Tensor::pow_scalar(rope.theta, &exponents).reciprocal();
     let mut values = vec![0.0_f32; plain.numel()];
     plain.copy_data(&mut values, plain.numel());
@@ -81,12 +82,8 @@ mod tests {
 
     #[test]
     fn llama3_keeps_high_frequencies_and_divides_low_ones() {
-        let scaling = RopeScaling::Llama3 {
-            factor: 8.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_positions: 64.0,
-        };
+        let scaling =
+            RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_positions: 64.0 };
         assert_eq!(stretch(1.0, &scaling), 1.0); // wavelength 6.3, below 16
         assert_eq!(stretch(0.01, &scaling), 0.01 / 8.0); // wavelength 628, above 64
         let between = stretch(0.2, &scaling); // wavelength 31.4: 64 / 31.4 = 2.04 of the way from 1 to 4

@@ -85,7 +85,8 @@ impl TensorFiles {
             [] => Ok(()),
             [first, ..] => {
                 let n = strange.len();
-                let why = format!("the tensor `{first}` ({n} in all) has no place in the model that config.json describes");
+                let why =
+                    format!("the tensor `{first}` ({n} in all) has no place in the model that config.json describes");
                 Err(PolicyError::weights(&self.folder, why))
             }
         }
@@ -100,11 +101,13 @@ fn shard_paths(folder: &Path) -> Result<Vec<PathBuf>, PolicyError> {
         if single.exists() {
             return Ok(vec![single]);
         }
-        let why = format!("there is neither `{SINGLE}` nor `{INDEX}`; other formats can be converted with transformers");
+        let why =
+            format!("there is neither `{SINGLE}` nor `{INDEX}`; other formats can be converted with transformers");
         return Err(PolicyError::weights(folder, why));
     }
     let text = std::fs::read_to_string(&index).map_err(PolicyError::io(&index))?;
-    let json: Value = serde_json::from_str(&text).map_err(|e| PolicyError::weights(&index, format!("not JSON: {e}")))?;
+    let json: Value =
+        serde_json::from_str(&text).map_err(|e| PolicyError::weights(&index, format!("not JSON: {e}")))?;
     let map = json["weight_map"].as_object().ok_or_else(|| PolicyError::weights(&index, "there is no `weight_map`"))?;
     let mut names: Vec<&str> = map.values().filter_map(Value::as_str).collect();
     names.sort_unstable();

@@ -203,9 +203,9 @@ impl Transformer {
         let mut x = Tensor::embedding(&weights.embedding, ids, -1, false, false); // [N, D]
         for (i, layer) in weights.layers.iter().enumerate() {
             let normed = rms_norm(&x, &layer.attention_norm, eps);
-            x = x + attention(&normed, i, &layer.attention, architecture, (&rotation, attend));
+            x = &x + attention(&normed, i, &layer.attention, architecture, (&rotation, attend));
             let normed = rms_norm(&x, &layer.mlp_norm, eps);
-            x = x + mlp(&normed, &layer.mlp);
+            x = &x + mlp(&normed, &layer.mlp);
         }
         rms_norm(&x, &weights.norm, eps)
     }

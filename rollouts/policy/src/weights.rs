@@ -133,21 +133,18 @@ impl Weights {
             let gate_up = [("mlp.gate_proj", inner), ("mlp.up_proj", inner)];
             let out = [("self_attn.o_proj", width)];
             let down = [("mlp.down_proj", width)];
-            let bias = |wanted: bool, parts: &[(&str, i64)], joined: &mut dyn FnMut(&[(&str, i64)], &str, Option<i64>) -> Result<Tensor, E>| {
-                wanted.then(|| joined(parts, "bias", None)).transpose()
-            };
             let attention = AttentionWeights {
                 qkv: joined(&qkv, "weight", Some(width))?,
-                qkv_bias: bias(a.bias.qkv, &qkv, &mut joined)?,
+                qkv_bias: a.bias.qkv.then(|| joined(&qkv, "bias", None)).transpose()?,
                 out: joined(&out, "weight", Some(q_width))?,
-                out_bias: bias(a.bias.attention_out, &out, &mut joined)?,
+                out_bias: a.bias.attention_out.then(|| joined(&out, "bias", None)).transpose()?,
                 qk_norm: None,
             };
             let mlp = MlpWeights {
                 gate_up: joined(&gate_up, "weight", Some(width))?,
-                gate_up_bias: bias(a.bias.mlp, &gate_up, &mut joined)?,
+                gate_up_bias: a.bias.mlp.then(|| joined(&gate_up, "bias", None)).transpose()?,
                 down: joined(&down, "weight", Some(inner))?,
-                down_bias: bias(a.bias.mlp, &down, &mut joined)?,
+                down_bias: a.bias.mlp.then(|| joined(&down, "bias", None)).transpose()?,
             };
             let qk_norm = if a.qk_norm {
                 let q_norm = get("self_attn.q_norm.weight", &[a.head_dim])?;
@@ -294,13 +291,7 @@ impl Weights {
             let gate_up = [("mlp.gate_proj", a.intermediate_size), ("mlp.up_proj", a.intermediate_size)];
             let out = [("self_attn.o_proj", a.hidden_size)];
             let down = [("mlp.down_proj", a.hidden_size)];
-            let joined: [(&[(&str, i64)], &Tensor, Option<&Tensor>); 4] = [
-                (&qkv, &attention.qkv, attention.qkv_bias.as_ref()),
-                (&out, &attention.out, attention.out_bias.as_ref()),
-                (&gate_up, &mlp.gate_up, mlp.gate_up_bias.as_ref()),
-                (&down, &mlp.down, mlp.down_bias.as_ref()),
-            ];
-            for (parts, weight, bias) in joined {
+            let mut split = |parts: &[(&str, i64)], weight: &Tensor, bias: &Option<Tensor>| {
                 let mut start = 0;
                 for &(name, rows) in parts {
                     push(&format!("{name}.weight"), &weight.narrow(0, start, rows));
@@ -309,7 +300,11 @@ impl Weights {
                     }
                     start += rows;
                 }
-            }
+            };
+            split(&qkv, &attention.qkv, &attention.qkv_bias);
+            split(&out, &attention.out, &attention.out_bias);
+            split(&gate_up, &mlp.gate_up, &mlp.gate_up_bias);
+            split(&down, &mlp.down, &mlp.down_bias);
             if let Some((q_norm, k_norm)) = &attention.qk_norm {
                 push("self_attn.q_norm.weight", q_norm);
                 push("self_attn.k_norm.weight", k_norm);

@@ -91,8 +91,9 @@ fn raise_exception(message: &str) -> Result<Value, Error> {
 fn strftime_now(format: &str) -> Result<String, Error> {
     use std::fmt::Write;
     let mut text = String::new();
-    write!(text, "{}", chrono::Local::now().format(format))
-        .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot read the format `{format}`")))?;
+    write!(text, "{}", chrono::Local::now().format(format)).map_err(|_| {
+        Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot read the format `{format}`"))
+    })?;
     Ok(text)
 }
 
@@ -104,7 +105,8 @@ fn without_generation_tags(source: &str) -> String {
         let (before, tag) = rest.split_at(at);
         out.push_str(before);
         let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
-        let word = tag[..end].trim_start_matches(['{', '%', '-', '+', ' ', '\n']).split([' ', '-', '+', '%', '\n']).next();
+        let word =
+            tag[..end].trim_start_matches(['{', '%', '-', '+', ' ', '\n']).split([' ', '-', '+', '%', '\n']).next();
         out.push_str(&match word {
             Some(word @ "generation") => tag[..end].replacen(word, "if true", 1),
             Some(word @ "endgeneration") => tag[..end].replacen(word, "endif", 1),
@@ -148,7 +150,8 @@ mod tests {
 
     #[test]
     fn special_tokens_and_variables() {
-        let template = "{{ bos_token }}{% if not thinking %}!{% endif %}{{ missing }}{% if add_generation_prompt %}?{% endif %}";
+        let template =
+            "{{ bos_token }}{% if not thinking %}!{% endif %}{{ missing }}{% if add_generation_prompt %}?{% endif %}";
         check(template, &json!({"thinking": false}), "<s>!?");
     }
 
@@ -164,8 +167,11 @@ mod tests {
 
     #[test]
     fn values_print_as_in_python() {
-        check("{{ a }} {{ b }} {{ c }} {{ d }} {{ e }}", &json!({"a": true, "b": null, "c": 1.0, "d": ["x", "it's"], "e": {"k": false}}),
-              "True None 1.0 ['x', \"it's\"] {'k': False}");
+        check(
+            "{{ a }} {{ b }} {{ c }} {{ d }} {{ e }}",
+            &json!({"a": true, "b": null, "c": 1.0, "d": ["x", "it's"], "e": {"k": false}}),
+            "True None 1.0 ['x', \"it's\"] {'k': False}",
+        );
     }
 
     #[test]
@@ -196,7 +202,10 @@ mod tests {
 
     #[test]
     fn exceptions_carry_the_templates_message() {
-        let template = ChatTemplate::new("{% if messages %}{{ raise_exception('only ' ~ messages|length) }}{% endif %}", Map::new());
+        let template = ChatTemplate::new(
+            "{% if messages %}{{ raise_exception('only ' ~ messages|length) }}{% endif %}",
+            Map::new(),
+        );
         let error = template.unwrap().render(&json!([1]), false, &Map::new()).unwrap_err();
         assert_eq!(error.to_string(), "chat template: only 1");
         let error = ChatTemplate::new("{% if %}", Map::new()).unwrap_err().to_string();

@@ -68,12 +68,14 @@ fn quoted(text: &str) -> String {
 }
 
 /// The filter `tojson`: `json.dumps(value, ensure_ascii=False, indent=indent)`.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands arguments over by value")]
 pub(super) fn to_json(value: &Value, kwargs: Kwargs) -> Result<Value, Error> {
     let mut bytes = vec![];
     let written = match indent_of(&kwargs)? {
         Some(indent) => {
             let indent = " ".repeat(indent);
-            value.serialize(&mut Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(indent.as_bytes())))
+            value
+                .serialize(&mut Serializer::with_formatter(&mut bytes, PrettyFormatter::with_indent(indent.as_bytes())))
         }
         None => value.serialize(&mut Serializer::with_formatter(&mut bytes, Spaced)),
     };

@@ -81,7 +81,9 @@ pub fn majority_at_k(votes: &Votes, k: u64) -> Option<f64> {
             ways = with_answer(&ways, n, m, room);
         }
         let with_abstentions = |row: &[f64]| -> f64 {
-            (0..=room.min(votes.abstentions as usize)).map(|t| row[room - t] * choose(votes.abstentions, t as u64)).sum()
+            (0..=room.min(votes.abstentions as usize))
+                .map(|t| row[room - t] * choose(votes.abstentions, t as u64))
+                .sum()
         };
         let ties: f64 = ways.iter().enumerate().map(|(j, row)| with_abstentions(row) / (j + 1) as f64).sum();
         probability += ties * (ln_choose(votes.right, m) - all).exp();

@@ -83,7 +83,13 @@ impl ScalingFigure<'_> {
         }
         svg.line((left, bottom), (right, bottom), INK, 1.0, None);
         svg.line((left, top), (left, bottom), INK, 1.0, None);
-        svg.text(((left + right) / 2.0, bottom + 38.0), "training compute (model FLOPs, log scale)", 13.0, Anchor::Middle, INK);
+        svg.text(
+            ((left + right) / 2.0, bottom + 38.0),
+            "training compute (model FLOPs, log scale)",
+            13.0,
+            Anchor::Middle,
+            INK,
+        );
         svg.text_upwards((20.0, (top + bottom) / 2.0), "held-out accuracy", 13.0, INK);
         svg.text((left, 24.0), self.title, 15.0, Anchor::Start, INK);
         svg.text((left, 44.0), &self.fit.sentence, 12.0, Anchor::Start, INK);
@@ -178,7 +184,8 @@ pub fn to_png(svg: &str) -> Result<Vec<u8>, FigureError> {
     let tree = usvg::Tree::from_str(svg, &options).map_err(|error| FigureError::Render(error.to_string()))?;
     let scale = 2.0;
     let size = tree.size().to_int_size().scale_by(scale).ok_or_else(|| FigureError::Render("no size".to_owned()))?;
-    let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height()).ok_or_else(|| FigureError::Render("no pixels".to_owned()))?;
+    let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
+        .ok_or_else(|| FigureError::Render("no pixels".to_owned()))?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(scale, scale), &mut pixels.as_mut());
     pixels.encode_png().map_err(|error| FigureError::Render(error.to_string()))
 }

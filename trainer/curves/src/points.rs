@@ -62,7 +62,8 @@ const MEAN: &str = "/mean@";
 /// If the log cannot be read or holds no evaluation.
 pub fn of_run(folder: &Path) -> Result<Vec<Series>, PointsError> {
     let log = read_log(&folder.join("metrics.jsonl"))?;
-    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let name =
+        folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
     let series = of_records(&name, &log.records);
     if series.is_empty() { Err(PointsError::NoEvaluation(folder.to_owned())) } else { Ok(series) }
 }
@@ -107,7 +108,9 @@ pub fn of_csv(path: &Path) -> Result<Vec<Series>, PointsError> {
     let columns: Vec<&str> = header.split(',').map(str::trim).collect();
     let column = |names: &[&str]| columns.iter().position(|column| names.contains(column));
     let needed = |names: &[&str]| {
-        column(names).ok_or_else(|| refuse(1, format!("there is no column `{}`; the header is `{header}`", names.join("` or `"))))
+        column(names).ok_or_else(|| {
+            refuse(1, format!("there is no column `{}`; the header is `{header}`", names.join("` or `")))
+        })
     };
     let (c, y) = (needed(&["C", "compute"])?, needed(&["y", "accuracy"])?);
     let (n, label) = (column(&["n"]), column(&["series", "seed"]));
@@ -117,9 +120,10 @@ pub fn of_csv(path: &Path) -> Result<Vec<Series>, PointsError> {
         let cells: Vec<&str> = line.split(',').map(str::trim).collect();
         let number = |at: usize| -> Result<f64, PointsError> {
             let cell = cells.get(at).copied().unwrap_or_default();
-            cell.parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(|| {
-                refuse(i + 1, format!("`{}` is `{cell}`, but must be a number", columns[at]))
-            })
+            cell.parse()
+                .ok()
+                .filter(|value: &f64| value.is_finite())
+                .ok_or_else(|| refuse(i + 1, format!("`{}` is `{cell}`, but must be a number", columns[at])))
         };
         let point = Point { step: 0, compute: number(c)?, y: number(y)?, lenient: None, n: n.map(number).transpose()? };
         if point.compute < 0.0 {
@@ -171,9 +175,9 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("p.csv");
             std::fs::write(&path, text).unwrap();
-            let found = of_csv(&path).map(|series| series.iter().map(|s| s.points.len()).sum()).map_err(|error| {
-                error.to_string().replace(&format!("{}/", folder.path().display()), "")
-            });
+            let found = of_csv(&path)
+                .map(|series| series.iter().map(|s| s.points.len()).sum())
+                .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
             assert_eq!(found, expected.map_err(str::to_owned));
         }
         check("seed,C,k,n,y\n1,1e3,5,10,0.5\n2,2e3,6,10,0.6\n", Ok(2));

@@ -96,7 +96,9 @@ impl<'de> Deserialize<'de> for Metrics {
         let mut metrics = Self::default();
         for (name, value) in all {
             match &value {
-                Value::Number(number) => metrics.set(name, number.as_f64().ok_or_else(|| D::Error::custom("a number"))?),
+                Value::Number(number) => {
+                    metrics.set(name, number.as_f64().ok_or_else(|| D::Error::custom("a number"))?);
+                }
                 Value::String(text) => metrics.set_some(name, from_word(text)),
                 _ => {} // of a newer version
             }
@@ -232,7 +234,14 @@ mod tests {
 
     #[test]
     fn evaluation_is_not_on_the_training_axis() {
-        let compute = Compute { flops_gen: 1.0, flops_score: 2.0, flops_train: 4.0, flops_sft: 8.0, eval_flops: 16.0, ..Compute::default() };
+        let compute = Compute {
+            flops_gen: 1.0,
+            flops_score: 2.0,
+            flops_train: 4.0,
+            flops_sft: 8.0,
+            eval_flops: 16.0,
+            ..Compute::default()
+        };
         assert_eq!(compute.flops_total(), 7.0);
     }
 }

@@ -69,7 +69,8 @@ impl LineWriter {
     ///
     /// If it cannot be written, as on a full disk.
     pub fn write(&mut self, value: &impl Serialize) -> Result<(), StoreError> {
-        let mut line = serde_json::to_vec(value).map_err(|error| StoreError::Io { path: self.path.clone(), source: error.into() })?;
+        let mut line = serde_json::to_vec(value)
+            .map_err(|error| StoreError::Io { path: self.path.clone(), source: error.into() })?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(StoreError::io(&self.path))
     }

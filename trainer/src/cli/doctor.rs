@@ -36,7 +36,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     };
     let sandbox = match bubblewrap {
         Some(path) => format!("bubblewrap at {path}"),
-        None => "bubblewrap is missing; code verifiers want it (apt install bubblewrap)".to_owned(),
+        None => "bubblewrap is missing; no verifier needs it yet (apt install bubblewrap)".to_owned(),
     };
     print(&format!(
         "rlvr      {}\nlibtorch  2.11.0\ncpu       {}, {} threads, {:.0} GFLOP/s in float32 matrix products\ngpus      {gpus}\n\

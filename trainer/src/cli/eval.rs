@@ -59,10 +59,10 @@ pub(super) struct EvalArgs {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let sampling = args.sampling.sampling();
-    check(&args, sampling.temperature)?;
-    let tasks = load(&args)?;
+    check(args, sampling.temperature)?;
+    let tasks = load(args)?;
     let panel = Panel::new(&Registry::default(), &std::collections::BTreeMap::new(), &tasks)?;
     let (tasks, faults) = panel.validate(tasks);
     if let Some(first) = faults.first() {
@@ -96,7 +96,7 @@ pub(super) fn run(args: EvalArgs) -> anyhow::Result<()> {
     sets.dedup();
     let of_set = |set: &&str| {
         let samples: Vec<&EvalSample> = evaluation.samples.iter().filter(|sample| sample.set == **set).collect();
-        ((*set).to_owned(), summary(&samples, &args))
+        ((*set).to_owned(), summary(&samples, args))
     };
     let result = json!({
         "model": args.model.model,
@@ -168,7 +168,9 @@ fn summary(samples: &[&EvalSample], args: &EvalArgs) -> Value {
     let powers = || std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k <= args.samples);
     let ks: Vec<usize> = if args.k.is_empty() { powers().collect() } else { args.k.clone() };
     for k in ks {
-        estimate(format!("pass@{k}"), &|p| pass_at_k(p.len() as u64, p.iter().filter(|s| is_right(s)).count() as u64, k as u64));
+        estimate(format!("pass@{k}"), &|p| {
+            pass_at_k(p.len() as u64, p.iter().filter(|s| is_right(s)).count() as u64, k as u64)
+        });
         let votes = |p: &[&EvalSample]| Votes::count(p.iter().map(|s| (s.answer.as_deref(), is_right(s))));
         estimate(format!("maj@{k}"), &|p| majority_at_k(&votes(p), k as u64));
     }

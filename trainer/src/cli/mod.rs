@@ -61,11 +61,11 @@ pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::train(args),
         Command::Sft(args) => train::sft(args),
-        Command::Eval(args) => eval::run(args),
+        Command::Eval(args) => eval::run(&args),
         Command::Sample(args) => sample::run(args),
         Command::Score(args) => score::run(&args),
         Command::Render(args) => render::run(&args),
-        Command::Verify(args) => verify::run(args),
+        Command::Verify(args) => verify::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),

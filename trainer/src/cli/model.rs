@@ -72,8 +72,8 @@ pub(super) fn read_ids(path: &Path, vocab_size: i64) -> anyhow::Result<Vec<Vec<u
     let mut sequences = vec![];
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let place = || format!("`{}`, line {number}", path.display());
-        let IdsLine { ids } = serde_json::from_str(line)
-            .with_context(|| format!("{}: expected {{\"ids\": [1, 2, …]}}", place()))?;
+        let IdsLine { ids } =
+            serde_json::from_str(line).with_context(|| format!("{}: expected {{\"ids\": [1, 2, …]}}", place()))?;
         if ids.is_empty() {
             anyhow::bail!("{}: `ids` is empty; a policy needs at least one token", place());
         }

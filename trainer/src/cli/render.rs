@@ -67,7 +67,8 @@ impl Chat {
 
 pub(super) fn run(args: &RenderArgs) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::read(&args.model)?;
-    let chat = Chat::parse(&read_text(&args.chat)?, false).with_context(|| format!("chat `{}`", args.chat.display()))?;
+    let chat =
+        Chat::parse(&read_text(&args.chat)?, false).with_context(|| format!("chat `{}`", args.chat.display()))?;
     let (text, ids) = chat.render(&tokenizer).with_context(|| format!("chat `{}`", args.chat.display()))?;
     let mut out = JsonLines::new();
     out.write(&json!({"text": text, "ids": ids}))?;

@@ -131,7 +131,9 @@ pub(super) fn run(args: SampleArgs) -> anyhow::Result<()> {
     for completion in completions.iter().flatten() {
         if args.json {
             let logprobs = &completion.logp;
-            out.write(&json!({"ids": completion.ids, "text": completion.text, "stop": completion.stop, "logprobs": logprobs}))?;
+            out.write(
+                &json!({"ids": completion.ids, "text": completion.text, "stop": completion.stop, "logprobs": logprobs}),
+            )?;
         } else {
             print(&format!("{}\n", shown(&completion.text)))?;
         }

@@ -37,7 +37,8 @@ fn generator(name: &str, settings: &str) -> anyhow::Result<TaskSource> {
         let (key, value) = setting
             .split_once('=')
             .ok_or_else(|| WrongUse(format!("tasks `{name}`: `{setting}` is not of the form key=value")))?;
-        let number = || value.parse::<u64>().with_context(|| format!("tasks `{name}`: `{key}` is `{value}`, not a number"));
+        let number =
+            || value.parse::<u64>().with_context(|| format!("tasks `{name}`: `{key}` is `{value}`, not a number"));
         match key {
             "n" => source.n = Some(number()? as usize),
             "level" => source.level = number()? as u32,

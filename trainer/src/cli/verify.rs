@@ -34,7 +34,7 @@ pub(super) struct VerifyArgs {
     rerun: Option<PathBuf>,
 }
 
-pub(super) fn run(args: VerifyArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let options = options(&args.set)?;
     match (&args.validate, &args.rerun) {
         (Some(spec), _) => validate(spec, args.verifier.as_deref(), &options),
@@ -128,9 +128,16 @@ fn parse_case(
     registry: &Registry,
 ) -> Result<(Value, Task, String), String> {
     let case: Case = serde_json::from_str(line).map_err(|error| format!("line {number}: not a case: {error}"))?;
-    let name = case.verifier.as_deref().or(default).ok_or_else(|| format!("line {number}: name a `verifier`, or use --verifier"))?;
+    let name = case
+        .verifier
+        .as_deref()
+        .or(default)
+        .ok_or_else(|| format!("line {number}: name a `verifier`, or use --verifier"))?;
     // An unknown name is this line's fault alone.
-    registry.names().find(|known| *known == name).ok_or_else(|| format!("line {number}: there is no verifier `{name}`"))?;
+    registry
+        .names()
+        .find(|known| *known == name)
+        .ok_or_else(|| format!("line {number}: there is no verifier `{name}`"))?;
     let mut task = Task::new(format!("line {number}"), "", name).with_spec(case.spec);
     task.reference = case.reference.map(|reference| match reference {
         Value::String(text) => text,
@@ -181,7 +188,9 @@ fn rerun(run: &Path, options: &Options) -> anyhow::Result<()> {
     let config = load(&run.join("config.toml"), &[])?;
     let mut tasks: BTreeMap<String, Task> = BTreeMap::new();
     for source in &config.tasks {
-        tasks.extend(dataset::load(source, Path::new(""), Split::Train)?.into_iter().map(|task| (task.id.clone(), task)));
+        tasks.extend(
+            dataset::load(source, Path::new(""), Split::Train)?.into_iter().map(|task| (task.id.clone(), task)),
+        );
     }
     let options = if options.is_empty() { &config.verifiers } else { options };
     let panel = Panel::new(&Registry::default(), options, tasks.values())?;
@@ -198,13 +207,19 @@ fn rerun(run: &Path, options: &Options) -> anyhow::Result<()> {
         let recorded: Vec<Recorded> = text
             .lines()
             .zip(1..)
-            .map(|(line, number)| serde_json::from_str(line).with_context(|| format!("`{}`, line {number}", path.display())))
+            .map(|(line, number)| {
+                serde_json::from_str(line).with_context(|| format!("`{}`, line {number}", path.display()))
+            })
             .collect::<Result<_, _>>()?;
         let known: Vec<(&Recorded, &Task)> =
             recorded.iter().filter_map(|rollout| Some((rollout, tasks.get(&rollout.task_id)?))).collect();
         let attempts: Vec<Attempt<'_>> = known
             .iter()
-            .map(|(rollout, task)| Attempt { task, completion: &rollout.completion, finished: rollout.stop != "length" })
+            .map(|(rollout, task)| Attempt {
+                task,
+                completion: &rollout.completion,
+                finished: rollout.stop != "length",
+            })
             .collect();
         for ((rollout, _), judged) in known.iter().zip(panel.judge(&attempts)) {
             n += 1;

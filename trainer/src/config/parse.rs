@@ -58,16 +58,21 @@ pub fn load(path: &Path, settings: &[String]) -> Result<RunConfig, ConfigError> 
 pub fn parse(text: &str, settings: &[String], origin: &str) -> Result<RunFile, ConfigError> {
     let changed = if settings.is_empty() { text.to_owned() } else { apply(text, settings, origin)? };
     toml::from_str(&changed).map_err(|error| {
-        let origin = if settings.is_empty() { origin.to_owned() } else { format!("{origin} with --set {}", settings.join(" --set ")) };
+        let origin = if settings.is_empty() {
+            origin.to_owned()
+        } else {
+            format!("{origin} with --set {}", settings.join(" --set "))
+        };
         ConfigError::Text { origin, text: with_suggestion(&error) }
     })
 }
 
 /// Applies the settings to the text, so that errors keep their lines.
 fn apply(text: &str, settings: &[String], origin: &str) -> Result<String, ConfigError> {
-    let mut document: DocumentMut = text
-        .parse()
-        .map_err(|error: toml_edit::TomlError| ConfigError::Text { origin: origin.to_owned(), text: error.to_string() })?;
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| ConfigError::Text {
+        origin: origin.to_owned(),
+        text: error.to_string(),
+    })?;
     for argument in settings {
         let refuse = |why: String| ConfigError::Set { argument: argument.clone(), why };
         let (path, value) =
@@ -96,7 +101,8 @@ fn insert(table: &mut dyn TableLike, keys: &[&str], value: Value) -> Result<(), 
                     let n = tables.len();
                     let (index, rest) = rest.split_first().expect("a path has more keys here");
                     let entry = index.parse().ok().and_then(|index: usize| tables.get_mut(index));
-                    let entry = entry.ok_or_else(|| format!("`{key}` is a list of {n}; name one by its number, from 0"))?;
+                    let entry =
+                        entry.ok_or_else(|| format!("`{key}` is a list of {n}; name one by its number, from 0"))?;
                     insert(entry, rest, value)
                 }
                 item => match item.as_table_like_mut() {
@@ -167,9 +173,15 @@ mod tests {
                 assert!(error.contains(part), "{error}\ndoes not contain {part}");
             }
         }
-        check("[rollouts]\ngrup_size = 4", &["c.toml", "line 9", "unknown field `grup_size`", "did you mean `group_size`?"]);
+        check(
+            "[rollouts]\ngrup_size = 4",
+            &["c.toml", "line 9", "unknown field `grup_size`", "did you mean `group_size`?"],
+        );
         check("[optimiser]\nlr = 1", &["unknown field `optimiser`", "did you mean `optimizer`?"]);
-        check("[loss]\nbound = { clipp = { low = 0.2 } }", &["line 9", "unknown variant `clipp`", "did you mean `clip`?"]);
+        check(
+            "[loss]\nbound = { clipp = { low = 0.2 } }",
+            &["line 9", "unknown variant `clipp`", "did you mean `clip`?"],
+        );
         check("[loss]\nbound = { cispo = { cap = 5, flor = 1 } }", &["unknown field `flor`", "did you mean `floor`?"]);
         check("[loss]\naggregation = \"token_meen\"", &["did you mean `token_mean`?"]);
         check("[eval]\nevery = \"often\"", &["line 9", "invalid type: string"]);

@@ -29,12 +29,19 @@ impl RunConfig {
 
     fn check_run(&self) -> Result<(), String> {
         let name = &self.run.name;
-        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']) && !name.contains(char::is_control);
+        let is_plain = !name.is_empty()
+            && !name.starts_with('.')
+            && !name.contains(['/', '\\'])
+            && !name.contains(char::is_control);
         if !is_plain {
             return refuse("run.name", format!("`{name}`"), "it names a folder: no slash, no leading dot");
         }
         if self.run.threads > MOST_THREADS {
-            return refuse("run.threads", self.run.threads, &format!("must be at most {MOST_THREADS}; 0 takes all cores"));
+            return refuse(
+                "run.threads",
+                self.run.threads,
+                &format!("must be at most {MOST_THREADS}; 0 takes all cores"),
+            );
         }
         if self.run.steps > MOST as u64 {
             return refuse("run.steps", self.run.steps, &format!("must be at most {MOST}"));
@@ -50,7 +57,8 @@ impl RunConfig {
             (None, None) => Err("`policy` needs a `path` or a `preset`".to_owned()),
             (Some(_), Some(_)) => Err("`policy` has a `path` or a `preset`, not both".to_owned()),
             (Some(_), None) if self.policy.sizes.is_some() || self.policy.tokenizer.is_some() => {
-                Err("`policy.sizes` and `policy.tokenizer` belong to a preset; a model folder brings its own".to_owned())
+                Err("`policy.sizes` and `policy.tokenizer` belong to a preset; a model folder brings its own"
+                    .to_owned())
             }
             _ => Ok(()),
         }
@@ -82,15 +90,21 @@ impl RunConfig {
         rollouts.sampling.check().map_err(|error| format!("`rollouts.sampling`: {error}"))?;
         self.eval.sampling.check().map_err(|error| format!("`eval.sampling`: {error}"))?;
         if !rollouts.sampling.is_uncut() {
-            return Err("`rollouts.sampling` cuts the distribution, but training needs the policy's own: set `temperature` \
+            return Err(
+                "`rollouts.sampling` cuts the distribution, but training needs the policy's own: set `temperature` \
                         above 0, `top_k = 0`, `top_p = 1` and `min_p = 0` (`eval.sampling` may differ)"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         if rollouts.stop.iter().any(String::is_empty) {
             return Err("`rollouts.stop` has an empty text, which every completion contains".to_owned());
         }
         if self.eval.samples > 1 && self.eval.sampling.temperature == 0.0 {
-            return refuse("eval.samples", self.eval.samples, "greedy samples are all alike; set `eval.sampling.temperature`");
+            return refuse(
+                "eval.samples",
+                self.eval.samples,
+                "greedy samples are all alike; set `eval.sampling.temperature`",
+            );
         }
         Ok(())
     }
@@ -111,7 +125,11 @@ impl RunConfig {
             }
             Bound::Cispo(cispo) => {
                 if cispo.cap.is_nan() || cispo.cap < 1.0 {
-                    return refuse("loss.bound.cispo.cap", cispo.cap, "below 1 it would shrink every token; ScaleRL uses 5");
+                    return refuse(
+                        "loss.bound.cispo.cap",
+                        cispo.cap,
+                        "below 1 it would shrink every token; ScaleRL uses 5",
+                    );
                 }
                 if let Some(floor) = cispo.floor.filter(|floor| !(0.0..=1.0).contains(floor)) {
                     return refuse("loss.bound.cispo.floor", floor, "must lie between 0 and 1");
@@ -159,7 +177,9 @@ impl RunConfig {
             }
         }
         if optimizer.updates_per_batch == 0 || optimizer.tokens_per_micro_batch == 0 {
-            return Err("`optimizer.updates_per_batch` and `optimizer.tokens_per_micro_batch` must be at least 1".to_owned());
+            return Err(
+                "`optimizer.updates_per_batch` and `optimizer.tokens_per_micro_batch` must be at least 1".to_owned()
+            );
         }
         if optimizer.updates_per_batch > self.rollouts.prompts_per_step {
             return refuse(
@@ -178,7 +198,8 @@ impl RunConfig {
         if self.eval.every > 0 && self.eval.tasks.is_empty() {
             return refuse("eval.every", self.eval.every, "there is no `[[eval.tasks]]` section to evaluate on");
         }
-        let check = |source: &rlvr_verifiers::dataset::TaskSource| source.check().map_err(|error: TaskError| error.to_string());
+        let check =
+            |source: &rlvr_verifiers::dataset::TaskSource| source.check().map_err(|error: TaskError| error.to_string());
         self.tasks.iter().chain(&self.eval.tasks).try_for_each(check)
     }
 
@@ -201,7 +222,8 @@ mod tests {
     use super::super::{Recipe, RunFile, parse};
     use super::*;
 
-    const BASE: &str = "[run]\nname = \"r\"\nsteps = 3\n[policy]\npreset = \"tiny\"\n[[tasks]]\ngenerator = \"sorting\"\nn = 5\n";
+    const BASE: &str =
+        "[run]\nname = \"r\"\nsteps = 3\n[policy]\npreset = \"tiny\"\n[[tasks]]\ngenerator = \"sorting\"\nn = 5\n";
 
     fn resolve(settings: &[&str]) -> Result<RunConfig, String> {
         let settings: Vec<String> = settings.iter().map(|&s| s.to_owned()).collect();
@@ -221,8 +243,14 @@ mod tests {
         check(&["run.name=a/b"], "`run.name` is `a/b`, but it names a folder: no slash, no leading dot");
         check(&["policy.path=x"], "`policy` has a `path` or a `preset`, not both");
         check(&["eval.every=5"], "`eval.every` is 5, but there is no `[[eval.tasks]]` section to evaluate on");
-        check(&["loss.bound={cispo={cap=0.2}}"], "`loss.bound.cispo.cap` is 0.2, but below 1 it would shrink every token; ScaleRL uses 5");
-        check(&["optimizer.updates_per_batch=99"], "`optimizer.updates_per_batch` is 99, but a batch is split by prompts, and `rollouts.prompts_per_step` is smaller");
+        check(
+            &["loss.bound={cispo={cap=0.2}}"],
+            "`loss.bound.cispo.cap` is 0.2, but below 1 it would shrink every token; ScaleRL uses 5",
+        );
+        check(
+            &["optimizer.updates_per_batch=99"],
+            "`optimizer.updates_per_batch` is 99, but a batch is split by prompts, and `rollouts.prompts_per_step` is smaller",
+        );
         let cut = resolve(&["rollouts.sampling.top_p=0.9"]).unwrap_err();
         assert!(cut.starts_with("config: `rollouts.sampling` cuts the distribution"), "{cut}");
         let twice = resolve(&["loss.correction={token_truncate={max=2}}"]).unwrap_err();
@@ -233,9 +261,12 @@ mod tests {
 
     #[test]
     fn a_resolved_config_is_a_file_that_means_the_same() {
-        for settings in [&["recipe=dapo", "loss.entropy=0.5"][..], &["recipe=grpo"], &["recipe=rloo", "filter.retire_at=0.9"]] {
+        for settings in
+            [&["recipe=dapo", "loss.entropy=0.5"][..], &["recipe=grpo"], &["recipe=rloo", "filter.retire_at=0.9"]]
+        {
             let config = resolve(settings).unwrap();
-            let again = parse(&config.to_toml(), &[], "again").unwrap().resolve(Path::new("/elsewhere"), "other").unwrap();
+            let again =
+                parse(&config.to_toml(), &[], "again").unwrap().resolve(Path::new("/elsewhere"), "other").unwrap();
             assert_eq!(config, again);
         }
     }

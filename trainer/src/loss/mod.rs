@@ -20,7 +20,7 @@ pub use kl::{Divergence, KlConfig};
 pub use ratio::{Anchor, RatioLevel};
 
 /// The choices that make a loss.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LossConfig {
     /// Whether each token or each rollout has a ratio.
@@ -171,15 +171,15 @@ pub fn loss(tokens: &LossTokens, config: &LossConfig) -> Loss {
     let correction = correction::weights(tokens, config);
     let mut cost = bound::cost(tokens, &ratio, config.bound);
     if let Some(correction) = &correction {
-        cost = cost * correction;
+        cost *= correction;
     }
     let divergence = config.kl.as_ref().map(|kl| kl::divergence(tokens, &ratio, kl.form));
     if let (Some(divergence), Some(kl)) = (&divergence, &config.kl) {
-        cost = cost + divergence * kl.beta;
+        cost += divergence * kl.beta;
     }
     let mut value = (cost * &tokens.weight).sum(tokens.logp.kind());
     if config.entropy != 0.0 {
-        value = value - tokens.entropy.sum(tokens.entropy.kind()) * (config.entropy * tokens.entropy_weight);
+        value -= tokens.entropy.sum(tokens.entropy.kind()) * (config.entropy * tokens.entropy_weight);
     }
     let sums = sums(tokens, &ratio, &value, config, (divergence.as_ref(), correction.as_ref()));
     Loss { value, sums }

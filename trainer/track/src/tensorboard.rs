@@ -122,7 +122,8 @@ mod tests {
         let mut sink = TensorBoard::create(folder.path(), 1_700_000_000.5).unwrap();
         let mut metrics = Metrics::default();
         metrics.set("outcome/mean", 0.25);
-        let record = Record { kind: Kind::Step, schema: SCHEMA, step: 7, time_s: 1_700_000_009.0, message: None, metrics };
+        let record =
+            Record { kind: Kind::Step, schema: SCHEMA, step: 7, time_s: 1_700_000_009.0, message: None, metrics };
         sink.write(&record).unwrap();
         sink.finish().unwrap();
 

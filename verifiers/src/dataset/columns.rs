@@ -31,7 +31,8 @@ fn without_position(error: &serde_json::Error) -> String {
 
 fn own(source: &TaskSource, mut object: Map<String, Value>, number: usize) -> Result<Task, String> {
     if !object.contains_key("verifier") {
-        let verifier = source.verifier.clone().ok_or("`verifier` is missing; name it here or in the `[[tasks]]` section")?;
+        let verifier =
+            source.verifier.clone().ok_or("`verifier` is missing; name it here or in the `[[tasks]]` section")?;
         object.insert("verifier".to_owned(), Value::from(verifier));
     }
     object.entry("id").or_insert_with(|| Value::from(line_id(source, number)));
@@ -75,7 +76,12 @@ impl<'a> Mapping<'a> {
     }
 }
 
-fn mapped(mapping: &Mapping<'_>, source: &TaskSource, object: Map<String, Value>, number: usize) -> Result<Task, String> {
+fn mapped(
+    mapping: &Mapping<'_>,
+    source: &TaskSource,
+    object: Map<String, Value>,
+    number: usize,
+) -> Result<Task, String> {
     let column = |name: &str| -> Result<String, String> {
         match object.get(name) {
             None | Some(Value::Null) => {

@@ -52,8 +52,8 @@ pub fn load(source: &TaskSource, folder: &Path, split: Split) -> Result<Vec<Task
 
 fn from_file(source: &TaskSource, folder: &Path, split: Split) -> Result<Vec<Task>, TaskError> {
     let path = folder.join(source.path.as_ref().expect("`check` saw it"));
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| TaskError::Unreadable { path: path.clone(), source: error })?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| TaskError::Unreadable { path: path.clone(), source: error })?;
     let mut tasks = vec![];
     let mut ids = HashSet::new();
     for (i, line) in text.lines().enumerate() {
@@ -160,7 +160,10 @@ mod tests {
                         reference_field = 'Answer'\nid_field = 'ID'\nsystem = 'Be brief.'";
         let task = &load_text(line, settings, Split::Train).unwrap()[0];
         let chat = vec![Message::new("system", "Be brief."), Message::new("user", "Two cats. Legs?")];
-        assert_eq!((&task.prompt, task.reference.as_deref(), task.id.as_str()), (&Prompt::Chat(chat), Some("8.0"), "s-1"));
+        assert_eq!(
+            (&task.prompt, task.reference.as_deref(), task.id.as_str()),
+            (&Prompt::Chat(chat), Some("8.0"), "s-1")
+        );
     }
 
     #[test]
@@ -179,7 +182,11 @@ mod tests {
 
     #[test]
     fn refused_files_name_the_line() {
-        check_error("", "verifier = 'math'", "tasks `f.jsonl`: there is no task in it; check the file, `limit` and `held_out`");
+        check_error(
+            "",
+            "verifier = 'math'",
+            "tasks `f.jsonl`: there is no task in it; check the file, `limit` and `held_out`",
+        );
         check_error(
             "{\"prompt\":\"1\"}\n{\"prompt\":",
             "verifier = 'math'",
@@ -231,6 +238,9 @@ mod tests {
             "tasks `f`: `format = \"columns\"` needs a `verifier`, such as \"math\"",
         );
         check("path = 'f'\nheld_out = 1.0", "tasks `f`: `held_out` is a share of at least 0 and below 1");
-        check("path = 'f'\nid_field = 'i'", "tasks `f`: the `…_field` keys and `reference_after` need `format = \"columns\"`");
+        check(
+            "path = 'f'\nid_field = 'i'",
+            "tasks `f`: the `…_field` keys and `reference_after` need `format = \"columns\"`",
+        );
     }
 }

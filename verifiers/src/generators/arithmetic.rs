@@ -194,9 +194,8 @@ mod tests {
 
     #[test]
     fn the_order_of_a_sum_does_not_matter_that_of_a_difference_does() {
-        let identity = |terms: &[i64], signs: &str| {
-            Chain { terms: terms.to_vec(), signs: signs.chars().collect() }.identity()
-        };
+        let identity =
+            |terms: &[i64], signs: &str| Chain { terms: terms.to_vec(), signs: signs.chars().collect() }.identity();
         assert_eq!(identity(&[3, 5], "+"), identity(&[5, 3], "+"));
         assert_ne!(identity(&[3, 5], "-"), identity(&[5, 3], "-"));
     }

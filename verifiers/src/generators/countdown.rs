@@ -39,7 +39,11 @@ impl Puzzle for Countdown {
 
     fn params(level: u32) -> Params {
         let level = i64::from(level.max(1));
-        Params { n_numbers: (2 + level).min(8), max_number: if level < 3 { 25 } else { 99 }, max_target: 100 * level.min(10) }
+        Params {
+            n_numbers: (2 + level).min(8),
+            max_number: if level < 3 { 25 } else { 99 },
+            max_target: 100 * level.min(10),
+        }
     }
 
     fn check(params: &Params) -> Result<(), String> {
@@ -51,7 +55,9 @@ impl Puzzle for Countdown {
             return Err(format!("`max_number` is {max_number}, but must be at least 2"));
         }
         if max_target < max_number {
-            return Err(format!("`max_target` is {max_target}, but must be at least `max_number`, which is {max_number}"));
+            return Err(format!(
+                "`max_target` is {max_target}, but must be at least `max_number`, which is {max_number}"
+            ));
         }
         Ok(())
     }

@@ -305,7 +305,14 @@ mod tests {
     use super::*;
     use crate::registry::Registry;
 
-    fn set<'a>(generator: &'a str, n: usize, seed: u64, level: u32, split: Split, params: &'a toml::Table) -> TaskSet<'a> {
+    fn set<'a>(
+        generator: &'a str,
+        n: usize,
+        seed: u64,
+        level: u32,
+        split: Split,
+        params: &'a toml::Table,
+    ) -> TaskSet<'a> {
         TaskSet { generator, n, seed, level, params, split }
     }
 
@@ -364,34 +371,34 @@ mod tests {
     #[test]
     fn bad_requests_say_what_would_be_right() {
         #[track_caller]
-        fn check(generator: &str, n: usize, params: toml::Table, expected: &str) {
-            let error = generate(&set(generator, n, 1, 1, Split::Train, &params)).unwrap_err().to_string();
+        fn check(generator: &str, n: usize, params: &toml::Table, expected: &str) {
+            let error = generate(&set(generator, n, 1, 1, Split::Train, params)).unwrap_err().to_string();
             assert_eq!(error, expected);
         }
         check(
             "arithmatic",
             1,
-            toml::Table::new(),
+            &toml::Table::new(),
             "tasks `arithmatic`: there is no such generator; known are arithmetic, base_conversion, countdown, modular, \
              sorting",
         );
         check(
             "sorting",
             1,
-            toml::toml! { length = 3 },
+            &toml::toml! { length = 3 },
             "tasks `sorting`: there is no knob `length` in `params`; known are max_items, max_value, min_items",
         );
         check(
             "arithmetic",
             10_000,
-            toml::toml! { max_operand = 9 },
+            &toml::toml! { max_operand = 9 },
             "tasks `arithmetic`: these settings yield only 128 different tasks, but 10000 are asked for; lower `n`, or \
              raise `level` or the knobs in `params`",
         );
         check(
             "arithmetic",
             1,
-            toml::toml! { max_operand = -1 },
+            &toml::toml! { max_operand = -1 },
             "tasks `arithmetic`: `max_operand` is -1, but must be at least `min_operand`, which is 0",
         );
     }

@@ -35,7 +35,11 @@ impl Puzzle for Sorting {
 
     fn params(level: u32) -> Params {
         let level = i64::from(level.max(1));
-        Params { min_items: 2 + level.min(8), max_items: 3 + 2 * level.min(30), max_value: if level < 3 { 99 } else { 999 } }
+        Params {
+            min_items: 2 + level.min(8),
+            max_items: 3 + 2 * level.min(30),
+            max_value: if level < 3 { 99 } else { 999 },
+        }
     }
 
     fn check(params: &Params) -> Result<(), String> {

@@ -100,7 +100,10 @@ impl Verifier for Math {
             .as_ref()
             .ok_or_else(|| TaskError::unusable(task, "verifier `math` needs a `reference`, such as \"18\""))?;
         reference.parse::<Number>().map(|_| ()).map_err(|why| {
-            TaskError::unusable(task, format!("verifier `math` cannot read the reference `{}`: {why}", shorten(reference)))
+            TaskError::unusable(
+                task,
+                format!("verifier `math` cannot read the reference `{}`: {why}", shorten(reference)),
+            )
         })
     }
 }

@@ -54,7 +54,10 @@ impl Axis {
 
     pub(super) fn ticks(&self) -> Vec<Tick> {
         if !self.is_logarithmic {
-            return (0..=5).map(|i| f64::from(i) / 5.0).map(|v| Tick { at: self.at(v), label: format!("{v:.1}") }).collect();
+            return (0..=5)
+                .map(|i| f64::from(i) / 5.0)
+                .map(|v| Tick { at: self.at(v), label: format!("{v:.1}") })
+                .collect();
         }
         // Powers of ten alone if there are enough of them, else 1, 2 and 5 of each.
         let powers = self.low.floor() as i32..=self.high.ceil() as i32;

@@ -80,7 +80,8 @@ pub(super) fn judge(samples: &Samples, forms: &[Form], start: Option<f64>) -> Ve
             return verdict(Label::Plateau, "the gain came before the first point; flat since", reasons);
         }
         let visible = slope.se.map_or(f64::NAN, |se| 2.8 * se * 100.0);
-        reasons.push(format!("a slope above {visible:.1} points per tenfold would have been seen with probability 0.8"));
+        reasons
+            .push(format!("a slope above {visible:.1} points per tenfold would have been seen with probability 0.8"));
         return verdict(Label::NoEffect, "no effect detected", reasons);
     }
     if z < -3.0 {
