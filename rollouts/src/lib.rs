@@ -1,7 +1,7 @@
 //! From tasks to rollouts: the only place where text and ids meet.
 //!
 //! A [`Tokenizer`] turns prompts into ids, through the model's chat template where there is one. The [`engine`] decodes
-//! completions for many prompts at once, and [`collect`](collect::collect) has them judged. What comes out is plain data:
+//! completions for many prompts at once, and [`collect`] has them judged. What comes out is plain data:
 //! [`Rollout`]s in [`Group`]s.
 //!
 //! Token in, token out: the ids that the sampler drew are the ids that are trained on. Text is made from them for

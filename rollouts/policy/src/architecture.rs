@@ -1,7 +1,7 @@
 //! What a model looks like: one description for all families.
 //!
 //! Families differ in values, not in code paths: which projections have a bias, whether queries and keys are
-//! normalised, how positions are rotated. A new family is a [`Family`] in a file of its own.
+//! normalised, how positions are rotated. A new family is a `Family` in a file of its own.
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@
 //! parameters, read from and written to Hugging Face folders; a [`Transformer`] joins the two and computes hidden states,
 //! log-probabilities ([`logprob`]) and, with a [`KvCache`], one token after another.
 //!
-//! The sampler and the trainer run the same code: one forward pass ([`Transformer::hidden`]) whose attention alone
+//! The sampler and the trainer run the same code: one forward pass (`forward` in `transformer.rs`) whose attention alone
 //! differs, and one log-probability. What remains between them is rounding, and the trainer records it.
 //!
 //! The crate sees ids and tensors; it knows neither text nor rewards nor optimisers.
