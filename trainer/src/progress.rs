@@ -85,7 +85,7 @@ fn write_line(text: &str) {
 ///
 /// assert_eq!(duration(7.3), "7 s");
 /// assert_eq!(duration(130.0), "2 min 10 s");
-/// assert_eq!(duration(7300.0), "2 h 2 min");
+/// assert_eq!(duration(7300.0), "2 h 1 min");
 /// ```
 pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
