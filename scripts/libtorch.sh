@@ -27,8 +27,11 @@ die() {
 # Prints everything that is missing, each with its remedy, before anything is downloaded or built.
 check_prerequisites() {
   local missing=()
-  command -v cargo >/dev/null 2>&1 ||
+  if ! command -v cargo >/dev/null 2>&1; then
     missing+=("cargo: install Rust from https://rustup.rs")
+  elif ! cargo --version >/dev/null 2>&1; then
+    missing+=("a cargo that works: \`cargo --version\` fails; with rustup, run \`rustup default stable\`")
+  fi
   command -v "${CXX:-c++}" >/dev/null 2>&1 || command -v g++ >/dev/null 2>&1 || command -v clang++ >/dev/null 2>&1 ||
     missing+=("a C++17 compiler: apt install g++ (Debian, Ubuntu), dnf install gcc-c++ (Fedora), or set CXX")
   if [ "$1" = download ]; then
