@@ -146,6 +146,34 @@ fn a_run_folder_is_complete() {
     assert_eq!(fs::read(run.join("curves/curve.svg")).expect("a curve"), svg, "the curve is a function of the log");
 }
 
+/// Chats, through a model's own template: the same few over and over are learnt.
+#[test]
+fn sft_learns_what_the_assistant_says() {
+    let work = TempDir::new().expect("a temporary folder");
+    let chat = |question: &str, answer: &str| {
+        json!({"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}).to_string()
+    };
+    let chats = [chat("hello", "the river"), chat("twelve?", "seven apples"), chat("and?", "stones")];
+    fs::write(work.path().join("chats.jsonl"), chats.join("\n")).expect("a writable folder");
+    let config = work.path().join("chats.toml");
+    let text_of_config = format!(
+        "[run]\nsteps = 0\n[policy]\npath = '{}'\n[[tasks]]\ngenerator = 'arithmetic'\nn = 20\n[warm_start]\n\
+         steps = 30\nexamples_per_step = 3\nlr = 1e-2\n[[warm_start.data]]\nmessages = {{ path = 'chats.jsonl' }}\n",
+        fixture("qwen2").display()
+    );
+    fs::write(&config, text_of_config).expect("a writable folder");
+    let settings = ["--set", "rollouts.max_new_tokens=8"];
+    let run = work.path().join("run");
+    succeeds(&[&["sft", text(&config), "--out", text(&run)], settings.as_slice()].concat());
+    let log = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
+    let losses: Vec<f64> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).expect("JSON")["sft/loss"].as_f64())
+        .collect();
+    assert_eq!(losses.len(), 30);
+    assert!(losses[29] < 0.1 * losses[0], "{losses:?}");
+}
+
 #[test]
 fn eval_reports_pass_at_k_of_a_checkpoint() {
     let work = TempDir::new().expect("a temporary folder");

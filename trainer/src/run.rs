@@ -376,6 +376,7 @@ impl Run {
         examples: &[Example],
         progress: &Progress,
     ) -> anyhow::Result<()> {
+        let start = Instant::now();
         let optimizer = OptimizerConfig {
             lr: config.lr,
             warmup_steps: config.warmup_steps,
@@ -386,7 +387,11 @@ impl Run {
         let chosen = sft::batch(self.config.run.seed, step, config.examples_per_step, examples.len());
         let chosen: Vec<&Example> = chosen.into_iter().map(|i| &examples[i]).collect();
         let outcome = sft::update(&self.learner, &mut self.optimizer, &chosen, &optimizer, lr);
-        self.state.compute.flops_sft += outcome.flops;
+        let step_s = start.elapsed().as_secs_f64();
+        let compute = &mut self.state.compute;
+        compute.flops_sft += outcome.flops;
+        compute.sft_tokens += outcome.n_tokens;
+        compute.sft_wall_s += step_s;
         self.state.position = Position::WarmStart(step);
         let mut metrics = Metrics::default();
         metrics.set(WARM_START_STEP, step as f64);
@@ -394,7 +399,8 @@ impl Run {
         metrics.set("sft/lr", lr);
         metrics.set("sft/tokens", outcome.n_tokens as f64);
         metrics.set_some("sft/grad_norm", outcome.update.map(|update| update.grad_norm));
-        metrics.set("compute/flops_sft", self.state.compute.flops_sft);
+        metrics.set("time/step_s", step_s);
+        self.state.compute.write(0, &mut metrics);
         self.folder.record(Kind::Sft, 0, metrics)?;
         let text = format!("loss {:.4}", outcome.loss);
         let is_told = step.is_multiple_of((config.steps / 10).max(1)) || step == config.steps;

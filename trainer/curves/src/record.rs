@@ -152,6 +152,10 @@ pub struct Compute {
     pub flops_train: f64,
     /// Operations of supervised training before the first step; not in the total.
     pub flops_sft: f64,
+    /// Completion tokens of supervised training.
+    pub sft_tokens: u64,
+    /// Seconds of supervised training.
+    pub sft_wall_s: f64,
     /// Operations of evaluation; not in the total.
     pub eval_flops: f64,
     /// Tokens sampled in evaluation.
@@ -184,6 +188,8 @@ impl Compute {
             ("flops_train", self.flops_train),
             ("flops_total", self.flops_total()),
             ("flops_sft", self.flops_sft),
+            ("sft_tokens", whole(self.sft_tokens)),
+            ("sft_wall_s", self.sft_wall_s),
             ("eval_flops", self.eval_flops),
             ("eval_tokens", whole(self.eval_tokens)),
             ("eval_wall_s", self.eval_wall_s),

@@ -26,7 +26,8 @@ pub(super) struct VerifyArgs {
     /// An option of a verifier, `NAME.key=value`; may be given several times.
     #[arg(long, value_name = "NAME.KEY=VALUE")]
     set: Vec<String>,
-    /// Check that the reference of every task scores 1, instead of judging cases.
+    /// Check that the reference of every task scores 1, instead of judging cases: a task file, `gsm8k:FILE`, or a
+    /// generator as in `arithmetic:n=200,level=2`.
     #[arg(long, value_name = "TASKS", conflicts_with = "rerun")]
     validate: Option<String>,
     /// Judge the recorded rollouts of a run again and print every verdict that changed.
