@@ -151,7 +151,8 @@ fn a_run_folder_is_complete() {
 fn sft_learns_what_the_assistant_says() {
     let work = TempDir::new().expect("a temporary folder");
     let chat = |question: &str, answer: &str| {
-        json!({"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}).to_string()
+        json!({"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]})
+            .to_string()
     };
     let chats = [chat("hello", "the river"), chat("twelve?", "seven apples"), chat("and?", "stones")];
     fs::write(work.path().join("chats.jsonl"), chats.join("\n")).expect("a writable folder");

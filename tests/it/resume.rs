@@ -33,7 +33,8 @@ fn straight(folder: &Path, config: &Path) -> PathBuf {
 fn records(run: &Path) -> Vec<Value> {
     let log = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
     let is_measured = |key: &str| {
-        let prefixes = ["time/", "perf/", "compute/verify_cpu_s", "compute/wall_s", "compute/eval_wall_s", "compute/sft_wall_s"];
+        let prefixes =
+            ["time/", "perf/", "compute/verify_cpu_s", "compute/wall_s", "compute/eval_wall_s", "compute/sft_wall_s"];
         key == "time_s" || prefixes.iter().any(|prefix| key.starts_with(prefix))
     };
     log.lines()
