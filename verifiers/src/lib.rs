@@ -53,4 +53,4 @@ pub use panel::{Judged, Panel};
 pub use registry::Registry;
 pub use reward::{Reward, RewardConfig};
 pub use task::{Message, Prompt, Task, TaskError};
-pub use verifier::{Attempt, Detail, Verdict, Verifier};
+pub use verifier::{Attempt, Cost, Detail, Interventions, Verdict, Verifier};

@@ -35,7 +35,11 @@ pub enum RegistryError {
 
 type Constructor = Box<dyn Fn(toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync>;
 
+type SchemeConstructor = Box<dyn Fn(&str, toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync>;
+
 /// Makes verifiers from their names and options.
+///
+/// A name is a word, such as `math`, or a scheme with an argument, such as `process:./judge --fast`.
 ///
 /// # Examples
 ///
@@ -51,12 +55,13 @@ type Constructor = Box<dyn Fn(toml::Table) -> Result<Box<dyn Verifier>, String> 
 /// ```
 pub struct Registry {
     constructors: BTreeMap<String, Constructor>,
+    schemes: BTreeMap<String, SchemeConstructor>,
 }
 
 impl Registry {
     /// Makes a registry that knows nothing; [`Registry::default`] knows the built-in verifiers.
     pub fn empty() -> Self {
-        Self { constructors: BTreeMap::new() }
+        Self { constructors: BTreeMap::new(), schemes: BTreeMap::new() }
     }
 
     /// Adds a verifier, or replaces the one of that name.
@@ -69,6 +74,27 @@ impl Registry {
         constructor: impl Fn(toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync + 'static,
     ) {
         self.constructors.insert(name.into(), Box::new(constructor));
+    }
+
+    /// Adds a family of verifiers whose names are `scheme:ARGUMENT`, or replaces the one of that scheme.
+    ///
+    /// The constructor gets what stands behind the colon, and the options as in [`Registry::add`].
+    pub fn add_scheme(
+        &mut self,
+        scheme: impl Into<String>,
+        constructor: impl Fn(&str, toml::Table) -> Result<Box<dyn Verifier>, String> + Send + Sync + 'static,
+    ) {
+        self.schemes.insert(scheme.into(), Box::new(constructor));
+    }
+
+    /// Returns whether [`Registry::build`] has somebody to ask for the name.
+    pub fn knows(&self, name: &str) -> bool {
+        self.constructors.contains_key(name) || self.scheme(name).is_some()
+    }
+
+    fn scheme<'a>(&self, name: &'a str) -> Option<(&SchemeConstructor, &'a str)> {
+        let (scheme, argument) = name.split_once(':')?;
+        Some((self.schemes.get(scheme)?, argument))
     }
 
     /// Adds a verifier whose options are a type.
@@ -89,15 +115,24 @@ impl Registry {
     ///
     /// If there is none, or if it refuses the options.
     pub fn build(&self, name: &str, options: &toml::Table) -> Result<Box<dyn Verifier>, RegistryError> {
-        let constructor = self.constructors.get(name).ok_or_else(|| RegistryError::Unknown {
-            name: name.to_owned(),
-            nearest: self.names().filter(|known| strsim::jaro_winkler(known, name) > 0.8).map(str::to_owned).next(),
-            known: self.names().collect::<Vec<_>>().join(", "),
-        })?;
-        constructor(options.clone()).map_err(|why| RegistryError::Options { name: name.to_owned(), why })
+        let made = match (self.constructors.get(name), self.scheme(name)) {
+            (Some(constructor), _) => constructor(options.clone()),
+            (None, Some((constructor, argument))) => constructor(argument, options.clone()),
+            (None, None) => return Err(self.unknown(name)),
+        };
+        made.map_err(|why| RegistryError::Options { name: name.to_owned(), why })
     }
 
-    /// Returns the known names in alphabetical order.
+    fn unknown(&self, name: &str) -> RegistryError {
+        let schemes = self.schemes.keys().map(|scheme| format!("{scheme}:…"));
+        RegistryError::Unknown {
+            name: name.to_owned(),
+            nearest: self.names().find(|known| strsim::jaro_winkler(known, name) > 0.8).map(str::to_owned),
+            known: self.names().map(str::to_owned).chain(schemes).collect::<Vec<_>>().join(", "),
+        }
+    }
+
+    /// Returns the known names, without those of schemes, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.constructors.keys().map(String::as_str)
     }

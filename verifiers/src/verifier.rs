@@ -98,6 +98,20 @@ impl Verdict {
         }
     }
 
+    /// Returns whether two verdicts say the same: score, finding and detail, except for measurements.
+    ///
+    /// A measurement is a value of the detail whose name ends in a unit of time or memory, such as `cpu_s` or
+    /// `peak_mb`; it differs from one judging to the next without making the verdict another one.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Judged { score: a, finding: f, detail: d }, Self::Judged { score: b, finding: g, detail: e }) => {
+                a == b && f == g && findings_of(d).eq(findings_of(e))
+            }
+            (Self::Unjudged { .. }, Self::Unjudged { .. }) => true,
+            (Self::Judged { .. }, Self::Unjudged { .. }) | (Self::Unjudged { .. }, Self::Judged { .. }) => false,
+        }
+    }
+
     /// Returns whether the attempt stated an answer in the form its task asks for, or none where nothing was judged.
     ///
     /// It is the verifier's own extractor that says so; a format reward can therefore never pay for an answer that
@@ -110,6 +124,31 @@ impl Verdict {
     }
 }
 
+/// The values of a detail that are not measurements.
+fn findings_of(detail: &Detail) -> impl Iterator<Item = (&Cow<'static, str>, &Value)> {
+    detail.iter().filter(|(key, _)| !["_s", "_ms", "_mb"].iter().any(|unit| key.ends_with(unit)))
+}
+
+/// Where a verifier spends its time, which decides how a [`Panel`](crate::Panel) runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cost {
+    /// Computes in this process, in micro- to milliseconds; judged one attempt at a time on all cores.
+    Cpu,
+    /// Runs processes of its own, and decides itself how many at a time; gets whole batches.
+    Process,
+    /// Waits for somebody else; gets whole batches.
+    Remote,
+}
+
+/// How often a verifier had to help itself since it was made, for the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interventions {
+    /// Workers started again after they had died, hung or spoken nonsense.
+    pub restarts: u64,
+    /// Processes killed at a limit.
+    pub killed: u64,
+}
+
 /// Decides whether a completion solves its task.
 ///
 /// # Laws
@@ -117,7 +156,7 @@ impl Verdict {
 /// [`conformance::check`](crate::conformance::check) tests these for any implementation, and every built-in passes it:
 ///
 /// 1. The reference answer scores 1, the empty completion less than 1.
-/// 2. Equal attempts get equal verdicts, in any order, batch or thread.
+/// 2. Equal attempts get equal verdicts ([`Verdict::agrees_with`]), in any order, batch or thread.
 /// 3. No completion makes it panic, and none makes it exceed its limits: text comes from a policy that is paid to find
 ///    the gap.
 /// 4. A failure of the judge is [`Verdict::Unjudged`], a failure of the attempt is judged 0, and nothing that the
@@ -136,6 +175,22 @@ pub trait Verifier: Send + Sync {
     /// Judges many, in order. Override where one start-up serves them all: a compiler, an interpreter, a remote judge.
     fn verify_batch(&self, attempts: &[Attempt<'_>]) -> Vec<Verdict> {
         attempts.iter().map(|&attempt| self.verify(attempt)).collect()
+    }
+
+    /// Returns where the time goes. Override it together with [`verify_batch`](Self::verify_batch).
+    fn cost(&self) -> Cost {
+        Cost::Cpu
+    }
+
+    /// Returns the layers of isolation that hostile programs are run under, outermost first; empty for a verifier that
+    /// runs none.
+    fn layers(&self) -> Vec<String> {
+        vec![]
+    }
+
+    /// Returns how often the verifier had to help itself since it was made.
+    fn interventions(&self) -> Interventions {
+        Interventions::default()
     }
 
     /// Checks before a run that a task can be judged: its reference must score 1.
