@@ -92,7 +92,7 @@ fn check_hostile(verifier: &dyn Verifier, task: &Task) -> Result<(), Violation> 
             Verdict::Judged { .. } => {
                 return Err(violation(verifier, attempt, "a score lies in 0..=1", &format!("{verdict:?}")));
             }
-            Verdict::Unjudged { .. } => {
+            Verdict::Unjudged { .. } | Verdict::Abstained => {
                 let law = "no completion may make itself unjudged";
                 return Err(violation(verifier, attempt, law, &format!("{verdict:?}")));
             }

@@ -92,6 +92,11 @@ impl Registry {
         self.constructors.contains_key(name) || self.scheme(name).is_some()
     }
 
+    /// Returns whether the name is that of a scheme and not of a verifier.
+    pub fn is_scheme(&self, name: &str) -> bool {
+        self.schemes.contains_key(name)
+    }
+
     fn scheme<'a>(&self, name: &'a str) -> Option<(&SchemeConstructor, &'a str)> {
         let (scheme, argument) = name.split_once(':')?;
         Some((self.schemes.get(scheme)?, argument))

@@ -47,6 +47,9 @@ pub enum Verdict {
         /// What went wrong, for the log.
         why: String,
     },
+    /// The verifier has no opinion on this kind of task, as a reward function of TRL that returns `None`. As a part of a
+    /// reward it is absent; alone it is no reward.
+    Abstained,
 }
 
 /// Findings of an attempt that states no answer in the form its task asks for; the format reward reads them.
@@ -86,15 +89,16 @@ impl Verdict {
     pub fn score(&self) -> Option<f32> {
         match self {
             Self::Judged { score, .. } => Some(*score),
-            Self::Unjudged { .. } => None,
+            Self::Unjudged { .. } | Self::Abstained => None,
         }
     }
 
-    /// Returns the finding; `"unjudged"` where nothing was judged.
+    /// Returns the finding; `"unjudged"` or `"abstained"` where nothing was judged.
     pub fn finding(&self) -> &str {
         match self {
             Self::Judged { finding, .. } => finding,
             Self::Unjudged { .. } => "unjudged",
+            Self::Abstained => "abstained",
         }
     }
 
@@ -107,8 +111,8 @@ impl Verdict {
             (Self::Judged { score: a, finding: f, detail: d }, Self::Judged { score: b, finding: g, detail: e }) => {
                 a == b && f == g && findings_of(d).eq(findings_of(e))
             }
-            (Self::Unjudged { .. }, Self::Unjudged { .. }) => true,
-            (Self::Judged { .. }, Self::Unjudged { .. }) | (Self::Unjudged { .. }, Self::Judged { .. }) => false,
+            (Self::Unjudged { .. }, Self::Unjudged { .. }) | (Self::Abstained, Self::Abstained) => true,
+            (Self::Judged { .. } | Self::Unjudged { .. } | Self::Abstained, _) => false,
         }
     }
 
@@ -119,7 +123,7 @@ impl Verdict {
     pub fn is_well_formed(&self) -> Option<bool> {
         match self {
             Self::Judged { finding, .. } => Some(!FORMLESS.contains(&finding.as_ref())),
-            Self::Unjudged { .. } => None,
+            Self::Unjudged { .. } | Self::Abstained => None,
         }
     }
 }
@@ -210,6 +214,9 @@ pub trait Verifier: Send + Sync {
                 Err(TaskError::unusable(task, why))
             }
             Verdict::Unjudged { why } => Err(TaskError::unusable(task, why)),
+            Verdict::Abstained => {
+                Err(TaskError::unusable(task, format!("verifier `{}` has no opinion on it", self.name())))
+            }
         }
     }
 }
