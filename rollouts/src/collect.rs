@@ -2,11 +2,12 @@
 //!
 //! Training and evaluation both collect; they differ in settings only.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rlvr_policy::Transformer;
-use rlvr_verifiers::reward::Length;
-use rlvr_verifiers::{Attempt, Judged, Panel, Reward, RewardConfig, Task};
+use rlvr_verifiers::reward::{Findings, Length};
+use rlvr_verifiers::{Attempt, Interventions, Judged, Panel, Reward, RewardConfig, Task, Verdict};
 
 use crate::engine::{Engine, GenerationLimits, Request};
 use crate::error::RolloutError;
@@ -41,6 +42,8 @@ pub struct Collected {
     pub generate_s: f64,
     /// Seconds spent waiting for verdicts.
     pub verify_s: f64,
+    /// How often verifiers had to help themselves meanwhile.
+    pub interventions: BTreeMap<String, Interventions>,
 }
 
 impl Collector<'_> {
@@ -67,21 +70,20 @@ impl Collector<'_> {
         let generate_s = start.elapsed().as_secs_f64();
 
         let start = Instant::now();
-        let judged = self.judge(tasks, &completions);
+        let before = self.panel.interventions();
+        let mut judged = self.judge(tasks, &completions).into_iter();
+        let interventions = since(&before, &self.panel.interventions());
         let verify_s = start.elapsed().as_secs_f64();
 
-        let mut judged = judged.into_iter();
         let groups = tasks.iter().zip(prompts).zip(completions).map(|((task, prompt), completions)| {
-            let rollouts = completions.into_iter().map(|completion| {
-                let judged = judged.next().expect("there is a verdict for every completion");
-                self.rollout(completion, judged)
-            });
-            Group { task: (*task).clone(), prompt, rollouts: rollouts.collect() }
+            let judged = judged.by_ref().take(completions.len()).collect();
+            Group { task: (*task).clone(), prompt, rollouts: self.pay(completions, judged) }
         });
-        Ok(Collected { groups: groups.collect(), generate_s, verify_s })
+        Ok(Collected { groups: groups.collect(), generate_s, verify_s, interventions })
     }
 
-    fn judge(&self, tasks: &[&Task], completions: &[Vec<Completion>]) -> Vec<Judged> {
+    /// Has every completion judged by its task's verifier and by those of further parts, in this order.
+    fn judge(&self, tasks: &[&Task], completions: &[Vec<Completion>]) -> Vec<Vec<Judged>> {
         let attempts: Vec<Attempt<'_>> = tasks
             .iter()
             .zip(completions)
@@ -93,16 +95,50 @@ impl Collector<'_> {
                 })
             })
             .collect();
-        self.panel.judge(&attempts)
+        let others: Vec<&str> = self.reward.verifiers().collect();
+        self.panel.judge_with(&others, &attempts)
     }
 
-    fn rollout(&self, completion: Completion, judged: Judged) -> Rollout {
-        let length = Length {
-            n_tokens: completion.ids.len(),
-            limit: self.limits.max_new_tokens,
-            truncated: completion.stop == Stop::Length,
+    /// Makes the rollouts of one prompt out of completions and verdicts.
+    fn pay(&self, completions: Vec<Completion>, judged: Vec<Vec<Judged>>) -> Vec<Rollout> {
+        let verdicts: Vec<Vec<Verdict>> =
+            judged.iter().map(|judged| judged.iter().map(|judged| judged.verdict.clone()).collect()).collect();
+        let findings: Vec<Findings<'_>> = completions
+            .iter()
+            .zip(&verdicts)
+            .map(|(completion, verdicts)| Findings {
+                verdict: &verdicts[0],
+                parts: &verdicts[1..],
+                length: Length {
+                    n_tokens: completion.ids.len(),
+                    limit: self.limits.max_new_tokens,
+                    truncated: completion.stop == Stop::Length,
+                },
+            })
+            .collect();
+        let rewards = Reward::of_group(&findings, self.reward);
+        let names = || self.reward.parts.iter().map(|part| part.label().to_owned());
+        let rollout = |((completion, judged), reward): ((Completion, Vec<Judged>), Option<Reward>)| {
+            let verify_s = judged.iter().map(|judged| judged.verify_s).sum();
+            let is_repeat = judged.iter().all(|judged| judged.is_repeat);
+            let mut verdicts = judged.into_iter().map(|judged| judged.verdict);
+            let verdict = verdicts.next().expect("the task's own verifier comes first");
+            Rollout { completion, verdict, part_verdicts: names().zip(verdicts).collect(), reward, verify_s, is_repeat }
         };
-        let reward = Reward::of(&judged.verdict, length, self.reward);
-        Rollout { completion, verdict: judged.verdict, reward, verify_s: judged.verify_s }
+        completions.into_iter().zip(judged).zip(rewards).map(rollout).collect()
     }
+}
+
+/// What happened between two counts.
+fn since(
+    before: &BTreeMap<&str, Interventions>,
+    after: &BTreeMap<&str, Interventions>,
+) -> BTreeMap<String, Interventions> {
+    let difference = |(&name, after): (&&str, &Interventions)| {
+        let before = before.get(name).copied().unwrap_or_default();
+        let interventions =
+            Interventions { restarts: after.restarts - before.restarts, killed: after.killed - before.killed };
+        (name.to_owned(), interventions)
+    };
+    after.iter().map(difference).collect()
 }

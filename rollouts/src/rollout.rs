@@ -1,5 +1,7 @@
 //! Rollouts as plain data.
 
+use std::collections::BTreeMap;
+
 use rlvr_verifiers::{Reward, Task, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -35,12 +37,16 @@ pub enum Stop {
 pub struct Rollout {
     /// What was sampled.
     pub completion: Completion,
-    /// What the verifier found.
+    /// What the verifier of the task found.
     pub verdict: Verdict,
+    /// What the verifiers of further parts of the reward found, by the name of the part.
+    pub part_verdicts: BTreeMap<String, Verdict>,
     /// What it is paid; none if nothing was judged.
     pub reward: Option<Reward>,
     /// Seconds that judging took.
     pub verify_s: f64,
+    /// Whether the verdict is that of an equal completion of the same batch.
+    pub is_repeat: bool,
 }
 
 /// The rollouts of one prompt.

@@ -109,7 +109,7 @@ pub fn of_groups(groups: &[Group], n: usize) -> Evaluation {
 fn sample(task: &Task, index: usize, rollout: &Rollout) -> EvalSample {
     let detail = |key: &str| match &rollout.verdict {
         Verdict::Judged { detail, .. } => detail.get(key).cloned(),
-        Verdict::Unjudged { .. } => None,
+        Verdict::Unjudged { .. } | Verdict::Abstained => None,
     };
     EvalSample {
         set: if task.source.is_empty() { "tasks".to_owned() } else { task.source.clone() },

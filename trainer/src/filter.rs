@@ -80,6 +80,8 @@ impl FilterConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use rlvr_rollouts::Rollout;
     use rlvr_rollouts::rollout::Completion;
     use rlvr_verifiers::{Reward, Task, Verdict};
@@ -98,7 +100,9 @@ mod tests {
             verdict: Verdict::correct(),
             // A shaped total that differs everywhere must not matter.
             reward: outcome.map(|outcome| Reward { total: outcome * 7.0 + 0.1, outcome, parts: vec![] }),
+            part_verdicts: BTreeMap::new(),
             verify_s: 0.0,
+            is_repeat: false,
         };
         Group { task: Task::new("t", "?", "v"), prompt: vec![1], rollouts: outcomes.iter().map(rollout).collect() }
     }

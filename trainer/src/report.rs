@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rlvr_curves::record::{Compute, Metrics};
 use rlvr_rollouts::{Group, Rollout, Stop};
-use rlvr_verifiers::{Reward, Verdict};
+use rlvr_verifiers::{Interventions, Reward, Verdict};
 use serde::Serialize;
 
 use crate::filter::{Spread, spread};
@@ -40,7 +40,7 @@ pub struct RolloutRecord<'a> {
 impl<'a> RolloutRecord<'a> {
     /// Writes down a rollout of a step; `advantage` is none if it was not trained on.
     pub fn new(step: u64, (group_index, group): (usize, &'a Group), sample: usize, advantage: Option<f64>) -> Self {
-        let Rollout { completion, verdict, reward, verify_s } = &group.rollouts[sample];
+        let Rollout { completion, verdict, part_verdicts, reward, verify_s, .. } = &group.rollouts[sample];
         let task = &group.task;
         let parts = reward.iter().flat_map(|reward| &reward.parts).map(|part| (part.name.as_str(), part.value));
         Self {
@@ -58,7 +58,9 @@ impl<'a> RolloutRecord<'a> {
             n_prompt: group.prompt.len(),
             n_tokens: completion.ids.len(),
             stop: completion.stop,
-            verdicts: BTreeMap::from([(task.verifier.as_str(), verdict)]),
+            verdicts: std::iter::once((task.verifier.as_str(), verdict))
+                .chain(part_verdicts.iter().map(|(name, verdict)| (name.as_str(), verdict)))
+                .collect(),
             parts: parts.collect(),
             reward: reward.as_ref().map(|reward| reward.total),
             outcome: reward.as_ref().map(|reward| reward.outcome),
@@ -96,6 +98,8 @@ pub struct StepReport<'a> {
     pub n_refilled: usize,
     /// Tasks that are no longer drawn.
     pub n_retired: usize,
+    /// How often verifiers had to help themselves.
+    pub interventions: &'a BTreeMap<String, Interventions>,
     /// Advantages of the rollouts trained on.
     pub advantages: &'a [f64],
     /// The update; none if no group was left.
@@ -174,21 +178,31 @@ impl StepReport<'_> {
         metrics.set("group/n_retired", self.n_retired as f64);
     }
 
-    /// The share of each finding among the rollouts of each verifier.
+    /// The share of each finding among the rollouts of each verifier, and what judging took.
     fn write_verdicts(&self, metrics: &mut Metrics) {
-        let mut found: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-        let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
+        let mut judgings: BTreeMap<String, Judgings<'_>> = BTreeMap::new();
         for group in self.groups {
-            let verifier = group.task.verifier.as_str();
-            // A leak must be seen: its share is written even where it is 0.
-            found.entry((verifier, "unjudged")).or_default();
+            let of_task = judgings.entry(metric_name(&group.task.verifier)).or_default();
             for rollout in &group.rollouts {
-                *found.entry((verifier, rollout.verdict.finding())).or_default() += 1.0;
-                *totals.entry(verifier).or_default() += 1.0;
+                of_task.add(&rollout.verdict);
+                of_task.n_repeats += usize::from(rollout.is_repeat);
+                if !rollout.is_repeat {
+                    of_task.times_ms.push(rollout.verify_s * 1e3);
+                }
             }
         }
-        for ((verifier, finding), n) in found {
-            metrics.set(format!("verify/{verifier}/{finding}"), n / totals[verifier]);
+        for (part, verdict) in self.rollouts().flat_map(|rollout| &rollout.part_verdicts) {
+            judgings.entry(metric_name(part)).or_default().add(verdict);
+        }
+        for (name, judgings) in judgings {
+            judgings.write(&name, metrics);
+        }
+        for (name, Interventions { restarts, killed }) in self.interventions {
+            if restarts + killed > 0 {
+                let name = metric_name(name);
+                metrics.set(format!("verify/{name}/restarts"), *restarts as f64);
+                metrics.set(format!("verify/{name}/killed"), *killed as f64);
+            }
         }
     }
 
@@ -272,6 +286,54 @@ impl StepReport<'_> {
     }
 }
 
+/// What one verifier did in a step.
+#[derive(Default)]
+struct Judgings<'a> {
+    n: usize,
+    n_judged: usize,
+    n_repeats: usize,
+    findings: BTreeMap<&'a str, usize>,
+    /// Milliseconds of each verdict that was not a repeat.
+    times_ms: Vec<f64>,
+}
+
+impl<'a> Judgings<'a> {
+    fn add(&mut self, verdict: &'a Verdict) {
+        self.n += 1;
+        self.n_judged += usize::from(verdict.score().is_some());
+        *self.findings.entry(verdict.finding()).or_default() += 1;
+    }
+
+    fn write(mut self, name: &str, metrics: &mut Metrics) {
+        // A leak must be seen: its share is written even where it is 0.
+        self.findings.entry("unjudged").or_default();
+        let n = self.n as f64;
+        for (finding, count) in &self.findings {
+            metrics.set(format!("verify/{name}/{finding}"), *count as f64 / n);
+        }
+        metrics.set(format!("verify/{name}/judged"), self.n_judged as f64 / n);
+        metrics.set(format!("verify/{name}/cache_hit"), self.n_repeats as f64 / n);
+        self.times_ms.sort_by(f64::total_cmp);
+        for (label, share) in [("p50", 0.5), ("p95", 0.95), ("max", 1.0)] {
+            // The nearest rank: the smallest time that at least this share does not exceed.
+            let rank = (share * self.times_ms.len() as f64).ceil() as usize;
+            metrics.set_some(
+                format!("verify/{name}/time_ms/{label}"),
+                rank.checked_sub(1).map(|index| self.times_ms[index]),
+            );
+        }
+    }
+}
+
+/// The name of a verifier in names of measurements, where slashes and blanks have a meaning: every word of a command
+/// without its folder.
+fn metric_name(verifier: &str) -> String {
+    let (scheme, argument) = verifier.split_once(':').map_or((None, verifier), |(s, a)| (Some(s), a));
+    let words = argument.split_whitespace().map(|word| word.trim_end_matches('/').rsplit('/').next().unwrap_or(word));
+    let name = words.collect::<Vec<_>>().join("_");
+    scheme.map_or(name.clone(), |scheme| format!("{scheme}:{name}"))
+}
+
 /// The mean; none of nothing.
 pub fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, n) = values.fold((0.0, 0_u64), |(sum, n), value| (sum + value, n + 1));
@@ -283,4 +345,43 @@ fn deviation(values: &[f64]) -> Option<f64> {
     let mean = mean(values.iter().copied()).filter(|_| values.len() > 1)?;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() - 1) as f64).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_measurements_have_no_slashes() {
+        for (verifier, expected) in [
+            ("math", "math"),
+            ("process:/usr/bin/python3 judges/a.py --fast", "process:python3_a.py_--fast"),
+            ("trl:/home/me/rewards.py:accuracy", "trl:rewards.py:accuracy"),
+            ("http://127.0.0.1:8000/judge/", "http:judge"),
+        ] {
+            assert_eq!(metric_name(verifier), expected);
+        }
+    }
+
+    #[test]
+    fn times_are_nearest_ranks_and_repeats_are_counted() {
+        let verdicts = [Verdict::correct(), Verdict::wrong("timeout"), Verdict::unjudged("down"), Verdict::Abstained];
+        let mut judgings = Judgings { times_ms: vec![4.0, 1.0, 2.0, 3.0], n_repeats: 1, ..Judgings::default() };
+        verdicts.iter().for_each(|verdict| judgings.add(verdict));
+        let mut metrics = Metrics::default();
+        judgings.write("code", &mut metrics);
+        for (key, expected) in [
+            ("correct", 0.25),
+            ("timeout", 0.25),
+            ("unjudged", 0.25),
+            ("abstained", 0.25),
+            ("judged", 0.5),
+            ("cache_hit", 0.25),
+            ("time_ms/p50", 2.0),
+            ("time_ms/p95", 4.0),
+            ("time_ms/max", 4.0),
+        ] {
+            assert_eq!(metrics.get(&format!("verify/code/{key}")), Some(expected), "{key}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod header;
 mod start;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,9 +11,10 @@ use anyhow::{Context, bail};
 use rlvr_curves::points;
 use rlvr_curves::record::{Kind, Metrics};
 use rlvr_policy::Transformer;
-use rlvr_rollouts::collect::Collector;
-use rlvr_rollouts::{GenerationLimits, Group, Noise, Sampling, Tokenizer};
-use rlvr_verifiers::Task;
+use rlvr_rollouts::collect::{Collected, Collector};
+use rlvr_rollouts::{GenerationLimits, Group, Noise, Rollout, Sampling, Tokenizer};
+use rlvr_verifiers::text::shown;
+use rlvr_verifiers::{Interventions, RewardConfig, Task, Verdict, Watch};
 
 use crate::advantage::{PartRewards, advantages};
 use crate::checkpoint::{self, Keep, RunState};
@@ -48,6 +50,8 @@ pub struct Run {
     state: RunState,
     /// Operations a second of large matrix products on this machine.
     matmul_peak: f64,
+    /// Notices verdicts that look wrong as a whole.
+    watch: Watch,
     /// Rollouts and unjudged ones of the last steps.
     recent: Vec<(usize, usize)>,
     /// The newest checkpoint and where it was written.
@@ -74,11 +78,26 @@ const MOST_UNJUDGED: f64 = 0.05;
 const WINDOW: usize = 10;
 
 /// What a step sampled.
+#[derive(Default)]
 struct Sampled {
     groups: Vec<Group>,
     n_refilled: usize,
     generate_s: f64,
     verify_wait_s: f64,
+    interventions: BTreeMap<String, Interventions>,
+}
+
+impl Sampled {
+    fn add(&mut self, collected: Collected) {
+        self.generate_s += collected.generate_s;
+        self.verify_wait_s += collected.verify_s;
+        for (name, more) in collected.interventions {
+            let of_verifier = self.interventions.entry(name).or_default();
+            of_verifier.restarts += more.restarts;
+            of_verifier.killed += more.killed;
+        }
+        self.groups.extend(collected.groups);
+    }
 }
 
 impl Run {
@@ -113,8 +132,10 @@ impl Run {
         let flops_before = self.state.compute.flops_total();
 
         let sampler = self.learner.sampler();
-        let Sampled { groups, n_refilled, generate_s, verify_wait_s } = self.sample(step, &sampler, progress)?;
+        let Sampled { groups, n_refilled, generate_s, verify_wait_s, interventions } =
+            self.sample(step, &sampler, progress)?;
         (times.generate_s, times.verify_wait_s) = (generate_s, verify_wait_s);
+        self.warn_of_verdicts(step, &groups, progress)?;
         self.check_unjudged(&groups)?;
 
         let scoring = Instant::now();
@@ -137,6 +158,7 @@ impl Run {
             n_kept: selected.groups.len(),
             n_refilled,
             n_retired: self.order.n_retired(),
+            interventions: &interventions,
             advantages: &selected.advantages.iter().flatten().flatten().copied().collect::<Vec<f64>>(),
             outcome: outcome.as_ref(),
             lr,
@@ -158,7 +180,7 @@ impl Run {
 
     /// Samples groups until the step is full or has been refilled often enough.
     fn sample(&mut self, step: u64, sampler: &Transformer, progress: &Progress) -> anyhow::Result<Sampled> {
-        let mut sampled = Sampled { groups: vec![], n_refilled: 0, generate_s: 0.0, verify_wait_s: 0.0 };
+        let mut sampled = Sampled::default();
         let mut drawn: Vec<usize> = vec![];
         let mut n_live = 0;
         for round in 0..=self.config.filter.max_refills {
@@ -170,7 +192,7 @@ impl Run {
             drawn.extend(&next);
             let tasks: Vec<&Task> = next.iter().map(|&i| &self.tasks.train[i]).collect();
             let limits = self.limits(self.config.rollouts.max_new_tokens);
-            let collector = self.collector(sampler, &self.config.rollouts.sampling, &limits);
+            let collector = self.collector(sampler, &self.config.rollouts.sampling, &self.config.reward, &limits);
             let noise = Noise { seed: self.config.run.seed, step };
             let mut n_tokens = 0;
             let collected = collector.collect(&tasks, self.config.rollouts.group_size, noise, &mut |n| {
@@ -179,9 +201,7 @@ impl Run {
             })?;
             n_live += collected.groups.iter().filter(|group| self.config.filter.keeps(group)).count();
             sampled.n_refilled += if round > 0 { next.len() } else { 0 };
-            sampled.generate_s += collected.generate_s;
-            sampled.verify_wait_s += collected.verify_s;
-            sampled.groups.extend(collected.groups);
+            sampled.add(collected);
             if n_live >= self.config.rollouts.prompts_per_step {
                 break;
             }
@@ -201,16 +221,10 @@ impl Run {
         &'a self,
         transformer: &'a Transformer,
         sampling: &'a Sampling,
+        reward: &'a RewardConfig,
         limits: &'a GenerationLimits,
     ) -> Collector<'a> {
-        Collector {
-            transformer,
-            tokenizer: &self.tokenizer,
-            panel: &self.tasks.panel,
-            reward: &self.config.reward,
-            sampling,
-            limits,
-        }
+        Collector { transformer, tokenizer: &self.tokenizer, panel: &self.tasks.panel, reward, sampling, limits }
     }
 
     fn limits(&self, max_new_tokens: usize) -> GenerationLimits {
@@ -302,24 +316,42 @@ impl Run {
         }
     }
 
+    /// Says aloud what can hardly be the policy's doing, such as a verifier that scores everything 0.
+    fn warn_of_verdicts(&mut self, step: u64, groups: &[Group], progress: &Progress) -> anyhow::Result<()> {
+        let verdicts = groups.iter().flat_map(|group| {
+            let (verifier, source) = (group.task.verifier.as_str(), group.task.source.as_str());
+            let own = group.rollouts.iter().map(move |rollout| (verifier, source, &rollout.verdict));
+            let of_parts = group.rollouts.iter().flat_map(|rollout| &rollout.part_verdicts);
+            own.chain(of_parts.map(|(name, verdict)| (name.as_str(), "", verdict)))
+        });
+        for warning in self.watch.look(verdicts) {
+            progress.say(&format!("warning: {warning}"));
+            self.folder.event(step, warning)?;
+        }
+        Ok(())
+    }
+
     /// Stops a run whose verifier leaks: unjudged rollouts are never rewarded, so nothing would be seen of it.
     fn check_unjudged(&mut self, groups: &[Group]) -> anyhow::Result<()> {
+        let reason = |rollout: &Rollout| {
+            let mut verdicts = std::iter::once(&rollout.verdict).chain(rollout.part_verdicts.values());
+            verdicts.find_map(|verdict| match verdict {
+                Verdict::Unjudged { why } => Some(why.clone()),
+                Verdict::Judged { .. } | Verdict::Abstained => None,
+            })
+        };
         let rollouts = || groups.iter().flat_map(|group| &group.rollouts);
-        let unjudged = rollouts().filter(|rollout| rollout.reward.is_none()).count();
-        self.recent.push((rollouts().count(), unjudged));
+        let reasons: Vec<String> = rollouts().filter_map(reason).collect();
+        self.recent.push((rollouts().count(), reasons.len()));
         let window = &self.recent[self.recent.len().saturating_sub(WINDOW)..];
         let (all, bad) = window.iter().fold((0, 0), |(a, b), &(all, bad)| (a + all, b + bad));
         if bad as f64 <= MOST_UNJUDGED * all as f64 {
             return Ok(());
         }
-        let why = rollouts().find_map(|rollout| match &rollout.verdict {
-            rlvr_verifiers::Verdict::Unjudged { why } => Some(why.as_str()),
-            rlvr_verifiers::Verdict::Judged { .. } => None,
-        });
         bail!(
             "{bad} of the last {all} rollouts could not be judged (limit {:.0} %); the newest reason: {}",
             MOST_UNJUDGED * 100.0,
-            why.unwrap_or("(in an earlier step)")
+            reasons.last().map_or("(in an earlier step)".to_owned(), |why| shown(why))
         );
     }
 
@@ -440,7 +472,8 @@ impl Run {
         let sampler = self.learner.sampler();
         let limits = self.limits(self.config.eval_max_new_tokens());
         let mut compute = std::mem::take(&mut self.state.compute);
-        let collector = self.collector(&sampler, &self.config.eval.sampling, &limits);
+        let reward = RewardConfig::default(); // evaluation looks at outcomes alone
+        let collector = self.collector(&sampler, &self.config.eval.sampling, &reward, &limits);
         let noise = evaluate::noise(self.config.run.seed);
         let evaluation =
             evaluate(&collector, &self.tasks.eval, self.config.eval.samples, noise, (&mut compute, &mut |_| {}));
@@ -513,20 +546,20 @@ struct Selected<'a> {
 /// The parts of the rewards of some groups, and the divergence from the reference as one more.
 fn part_rewards(groups: &[&Group], reference: Option<&[Vec<Vec<f32>>]>, reward_kl: f64) -> Vec<PartRewards> {
     let rollouts: Vec<_> = groups.iter().flat_map(|group| &group.rollouts).collect();
-    let first = rollouts.iter().find_map(|rollout| rollout.reward.as_ref());
-    let mut parts: Vec<PartRewards> = first
-        .iter()
-        .flat_map(|reward| reward.parts.iter().enumerate())
-        .map(|(i, part)| PartRewards {
-            weight: part.weight,
-            values: rollouts
-                .iter()
-                .map(|rollout| rollout.reward.as_ref().map(|reward| reward.parts[i].value))
-                .collect(),
+    let paid = |rollout: &Rollout, name: &str| {
+        rollout.reward.as_ref()?.parts.iter().find(|part| part.name == name).map(|part| (part.weight, part.value))
+    };
+    let all = rollouts.iter().filter_map(|rollout| rollout.reward.as_ref()).flat_map(|reward| &reward.parts);
+    let weights: BTreeMap<&str, f64> = all.map(|part| (part.name.as_str(), part.weight)).collect();
+    let mut parts: Vec<PartRewards> = weights
+        .into_iter()
+        .map(|(name, weight)| PartRewards {
+            weight,
+            values: rollouts.iter().map(|rollout| paid(rollout, name).map(|(_, value)| value)).collect(),
         })
         .collect();
     if let Some(reference) = reference.filter(|_| reward_kl > 0.0) {
-        let difference = |(rollout, reference): (&&rlvr_rollouts::Rollout, &Vec<f32>)| {
+        let difference = |(rollout, reference): (&&Rollout, &Vec<f32>)| {
             let sum = rollout.completion.logp.iter().zip(reference).map(|(&l, &r)| f64::from(l) - f64::from(r)).sum();
             rollout.reward.as_ref().map(|_| sum)
         };

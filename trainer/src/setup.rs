@@ -39,13 +39,7 @@ impl Tasks {
     pub fn load(config: &RunConfig, registry: &Registry) -> anyhow::Result<Self> {
         let train = load_all(&config.tasks, Split::Train)?;
         let eval = load_all(&config.eval.tasks, Split::Eval)?;
-        let panel = Panel::new(registry, &config.verifiers, train.iter().chain(&eval)).map_err(|error| {
-            let mut tasks = train.iter().chain(&eval);
-            match tasks.find(|task| registry.names().all(|name| name != task.verifier)) {
-                Some(task) => anyhow::anyhow!("task `{}`: {error}", task.id),
-                None => error.into(),
-            }
-        })?;
+        let panel = panel(config, registry, train.iter().chain(&eval))?;
         let mut warnings = vec![];
         let train = sound(&panel, train, "training", &mut warnings)?;
         let eval = if eval.is_empty() { eval } else { sound(&panel, eval, "held-out", &mut warnings)? };
@@ -93,6 +87,24 @@ impl Tasks {
         }
         Ok(())
     }
+}
+
+/// Makes the verifiers that the tasks and the reward name.
+fn panel<'a>(
+    config: &RunConfig,
+    registry: &Registry,
+    tasks: impl Iterator<Item = &'a Task> + Clone,
+) -> anyhow::Result<Panel> {
+    let mut panel = Panel::new(registry, &config.verifiers, tasks.clone()).map_err(|error| {
+        match tasks.clone().find(|task| !registry.knows(&task.verifier)) {
+            Some(task) => anyhow::anyhow!("task `{}`: {error}", task.id),
+            None => error.into(),
+        }
+    })?;
+    for name in config.reward.verifiers() {
+        panel.add(registry, &config.verifiers, name).context("`reward.parts`")?;
+    }
+    Ok(panel)
 }
 
 fn load_all(sources: &[TaskSource], split: Split) -> anyhow::Result<Vec<Task>> {

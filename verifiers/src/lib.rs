@@ -36,6 +36,7 @@
 //! rlvr_verifiers::conformance::check(&Rhyme, &[task]).unwrap();
 //! ```
 
+pub mod cases;
 pub mod conformance;
 pub mod dataset;
 pub mod exact;
@@ -47,10 +48,13 @@ pub mod random;
 pub mod registry;
 pub mod reward;
 pub mod task;
+pub mod text;
 pub mod verifier;
+pub mod watch;
 
 pub use panel::{Judged, Panel};
 pub use registry::Registry;
 pub use reward::{Reward, RewardConfig};
 pub use task::{Message, Prompt, Task, TaskError};
 pub use verifier::{Attempt, Cost, Detail, Interventions, Verdict, Verifier};
+pub use watch::Watch;

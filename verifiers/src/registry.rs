@@ -128,7 +128,8 @@ impl Registry {
         made.map_err(|why| RegistryError::Options { name: name.to_owned(), why })
     }
 
-    fn unknown(&self, name: &str) -> RegistryError {
+    /// Makes the error of a name that nobody registered.
+    pub fn unknown(&self, name: &str) -> RegistryError {
         let schemes = self.schemes.keys().map(|scheme| format!("{scheme}:…"));
         RegistryError::Unknown {
             name: name.to_owned(),

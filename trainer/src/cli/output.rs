@@ -46,29 +46,3 @@ pub(super) fn read_text(path: &Path) -> anyhow::Result<String> {
     }
     std::fs::read_to_string(path).with_context(|| format!("`{}` cannot be read", path.display()))
 }
-
-/// Makes model text safe for a terminal: control and direction characters become visible escapes.
-///
-/// Line ends and tabs stay.
-pub(super) fn shown(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if (c.is_control() && c != '\n' && c != '\t') || is_direction {
-            out.extend(c.escape_unicode());
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn terminal_escapes_become_visible() {
-        assert_eq!(shown("a\u{1b}[2J\nb\u{202e}c\r"), "a\\u{1b}[2J\nb\\u{202e}c\\u{d}");
-    }
-}

@@ -7,11 +7,12 @@ use clap::Args;
 use rlvr_rollouts::engine::{DEFAULT_MAX_ROWS, Request};
 use rlvr_rollouts::tokenizer::SpecialTokens;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
+use rlvr_verifiers::text::shown;
 use serde_json::json;
 
 use super::WrongUse;
 use super::model::{ModelArgs, read_ids};
-use super::output::{JsonLines, print, read_text, shown};
+use super::output::{JsonLines, print, read_text};
 use super::render::Chat;
 
 /// Arguments of `rlvr sample`.

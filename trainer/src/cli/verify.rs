@@ -1,17 +1,17 @@
 //! `rlvr verify`: judge completions, or check that tasks can be judged.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use rlvr::config::load;
+use rlvr_verifiers::cases::{CaseJudge, Options};
 use rlvr_verifiers::dataset;
 use rlvr_verifiers::generators::Split;
-use rlvr_verifiers::{Attempt, Panel, Registry, Task, Verdict};
+use rlvr_verifiers::{Attempt, Panel, Registry, Task};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::WrongUse;
 use super::output::{JsonLines, say};
@@ -40,11 +40,9 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     match (&args.validate, &args.rerun) {
         (Some(spec), _) => validate(spec, args.verifier.as_deref(), &options),
         (None, Some(run)) => rerun(run, &options),
-        (None, None) => judge(args.verifier.as_deref(), &options),
+        (None, None) => judge(args.verifier.as_deref(), options),
     }
 }
-
-type Options = BTreeMap<String, toml::Table>;
 
 fn options(settings: &[String]) -> anyhow::Result<Options> {
     let mut options = Options::new();
@@ -58,104 +56,13 @@ fn options(settings: &[String]) -> anyhow::Result<Options> {
     Ok(options)
 }
 
-/// A case as it comes in.
-#[derive(Deserialize)]
-struct Case {
-    #[serde(default)]
-    id: Value,
-    verifier: Option<String>,
-    reference: Option<Value>,
-    #[serde(default)]
-    spec: Value,
-    completion: String,
-}
-
-/// Cases read before they are judged together.
-const BATCH: usize = 4096;
-
-fn judge(default: Option<&str>, options: &Options) -> anyhow::Result<()> {
-    let registry = Registry::default();
-    let mut out = JsonLines::new();
-    let mut lines = std::io::stdin().lock().lines().zip(1..);
-    let mut n_bad = 0;
-    loop {
-        let batch: Vec<(String, usize)> = lines
-            .by_ref()
-            .map(|(line, number)| line.map(|line| (line, number)))
-            .filter(|line| line.as_ref().map_or(true, |(text, _)| !text.trim().is_empty()))
-            .take(BATCH)
-            .collect::<Result<_, _>>()
-            .context("stdin is not text")?;
-        if batch.is_empty() {
-            break;
-        }
-        n_bad += judge_batch(&batch, default, (&registry, options), &mut out)?;
-        out.flush()?;
-    }
+fn judge(default: Option<&str>, options: Options) -> anyhow::Result<()> {
+    let mut judge = CaseJudge::new(Registry::default(), options, default.map(str::to_owned))?;
+    let n_bad = judge.judge_all(std::io::stdin().lock(), std::io::stdout().lock())?;
     if n_bad > 0 {
         bail!("{n_bad} lines are not cases; each has a verdict `unjudged` that says why");
     }
     Ok(())
-}
-
-/// Judges some lines in their order; returns how many are not cases.
-fn judge_batch(
-    lines: &[(String, usize)],
-    default: Option<&str>,
-    (registry, options): (&Registry, &Options),
-    out: &mut JsonLines,
-) -> anyhow::Result<usize> {
-    let cases: Vec<Result<(Value, Task, String), String>> =
-        lines.iter().map(|(line, number)| parse_case(line, *number, default, registry)).collect();
-    let sound = || cases.iter().flatten();
-    let panel = Panel::new(registry, options, sound().map(|(_, task, _)| task))?;
-    let attempts: Vec<Attempt<'_>> =
-        sound().map(|(_, task, completion)| Attempt { task, completion, finished: true }).collect();
-    let mut judged = panel.judge(&attempts).into_iter();
-    for case in &cases {
-        let (id, verdict) = match case {
-            Ok((id, ..)) => (id, judged.next().expect("there is a verdict for every case").verdict),
-            Err(why) => (&Value::Null, Verdict::unjudged(why.clone())),
-        };
-        out.write(&answer(id, &verdict))?;
-    }
-    Ok(cases.iter().filter(|case| case.is_err()).count())
-}
-
-fn parse_case(
-    line: &str,
-    number: usize,
-    default: Option<&str>,
-    registry: &Registry,
-) -> Result<(Value, Task, String), String> {
-    let case: Case = serde_json::from_str(line).map_err(|error| format!("line {number}: not a case: {error}"))?;
-    let name = case
-        .verifier
-        .as_deref()
-        .or(default)
-        .ok_or_else(|| format!("line {number}: name a `verifier`, or use --verifier"))?;
-    // An unknown name is this line's fault alone.
-    registry
-        .names()
-        .find(|known| *known == name)
-        .ok_or_else(|| format!("line {number}: there is no verifier `{name}`"))?;
-    let mut task = Task::new(format!("line {number}"), "", name).with_spec(case.spec);
-    task.reference = case.reference.map(|reference| match reference {
-        Value::String(text) => text,
-        other => other.to_string(),
-    });
-    Ok((case.id, task, case.completion))
-}
-
-fn answer(id: &Value, verdict: &Verdict) -> Value {
-    match verdict {
-        Verdict::Judged { score, finding, detail } => {
-            json!({"id": id, "outcome": "judged", "score": score, "finding": finding, "detail": detail, "why": null})
-        }
-        Verdict::Unjudged { why } => {
-            json!({"id": id, "outcome": "unjudged", "score": null, "finding": null, "detail": null, "why": why})
-        }
-    }
 }
 
 fn validate(spec: &str, verifier: Option<&str>, options: &Options) -> anyhow::Result<()> {

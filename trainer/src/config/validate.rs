@@ -23,6 +23,7 @@ impl RunConfig {
         self.check_rollouts()?;
         self.check_loss()?;
         self.check_optimizer()?;
+        self.reward.check()?;
         self.check_tasks()?;
         self.check_warm_start()
     }

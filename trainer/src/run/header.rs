@@ -40,7 +40,7 @@ pub(super) fn header(config: &RunConfig, tasks: &Tasks, learner: &Learner, devic
         },
         "tasks": {"train": fingerprint(&tasks.train), "eval": fingerprint(&tasks.eval)},
         "warnings": tasks.warnings,
-        "verifier_layers": [],
+        "verifier_layers": tasks.panel.layers(),
     })
 }
 

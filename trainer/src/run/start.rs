@@ -7,7 +7,7 @@ use rlvr_policy::Transformer;
 use rlvr_rollouts::{Model, Tokenizer};
 use rlvr_verifiers::dataset;
 use rlvr_verifiers::generators::Split;
-use rlvr_verifiers::{Registry, Task};
+use rlvr_verifiers::{Registry, Task, Watch};
 use tch::Device;
 
 use super::{Run, header};
@@ -85,6 +85,7 @@ pub fn start(
         order,
         state,
         matmul_peak,
+        watch: Watch::default(),
         recent: vec![],
         saved,
     })
