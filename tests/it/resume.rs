@@ -35,7 +35,7 @@ fn records(run: &Path) -> Vec<Value> {
     let is_measured = |key: &str| {
         let prefixes =
             ["time/", "perf/", "compute/verify_cpu_s", "compute/wall_s", "compute/eval_wall_s", "compute/sft_wall_s"];
-        key == "time_s" || prefixes.iter().any(|prefix| key.starts_with(prefix))
+        key == "time_s" || key.contains("/time_ms/") || prefixes.iter().any(|prefix| key.starts_with(prefix))
     };
     log.lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))

@@ -18,6 +18,38 @@ use crate::verifier::{Attempt, Verdict};
 /// The options of verifiers, by name.
 pub type Options = BTreeMap<String, toml::Table>;
 
+/// Reads settings of the form `NAME.key=value`; the name may be that of a scheme with its argument, in quotes.
+///
+/// # Errors
+///
+/// Names the setting that has another form.
+///
+/// # Examples
+///
+/// ```
+/// # use rlvr_verifiers::cases::parse_options;
+/// let options = parse_options(&["math.several_boxes=last", "'trl:a.py:f'.timeout_s=5"]).unwrap();
+/// assert_eq!(options["math"]["several_boxes"].as_str(), Some("last"));
+/// assert_eq!(options["trl:a.py:f"]["timeout_s"].as_integer(), Some(5));
+/// ```
+pub fn parse_options(settings: &[impl AsRef<str>]) -> Result<Options, String> {
+    let mut options = Options::new();
+    for setting in settings.iter().map(AsRef::as_ref) {
+        let wrong = || format!("`{setting}` is not a setting of the form `NAME.key=value`");
+        let (name, rest) = match setting.strip_prefix(['\'', '"']) {
+            Some(quoted) => {
+                quoted.split_once(['\'', '"']).and_then(|(name, rest)| Some((name, rest.strip_prefix('.')?)))
+            }
+            None => setting.split_once('.'),
+        }
+        .ok_or_else(wrong)?;
+        let (key, value) = rest.split_once('=').ok_or_else(wrong)?;
+        let value = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
+        options.entry(name.to_owned()).or_default().insert(key.to_owned(), value);
+    }
+    Ok(options)
+}
+
 /// Judges cases line by line, with verifiers that live as long as it does.
 #[derive(Debug)]
 pub struct CaseJudge {

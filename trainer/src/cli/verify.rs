@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use rlvr::config::load;
-use rlvr_verifiers::cases::{CaseJudge, Options};
+use rlvr_verifiers::cases::{CaseJudge, Options, parse_options};
 use rlvr_verifiers::dataset;
 use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::{Attempt, Panel, Registry, Task};
@@ -36,24 +36,12 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
-    let options = options(&args.set)?;
+    let options = parse_options(&args.set).map_err(|why| WrongUse(format!("--set: {why}")))?;
     match (&args.validate, &args.rerun) {
         (Some(spec), _) => validate(spec, args.verifier.as_deref(), &options),
         (None, Some(run)) => rerun(run, &options),
         (None, None) => judge(args.verifier.as_deref(), options),
     }
-}
-
-fn options(settings: &[String]) -> anyhow::Result<Options> {
-    let mut options = Options::new();
-    for setting in settings {
-        let parts = setting.split_once('=').and_then(|(path, value)| Some((path.split_once('.')?, value)));
-        let ((name, key), value) =
-            parts.ok_or_else(|| WrongUse(format!("--set `{setting}`: expected `NAME.key=value`")))?;
-        let value = value.parse().unwrap_or_else(|_| toml::Value::String(value.to_owned()));
-        options.entry(name.to_owned()).or_default().insert(key.to_owned(), value);
-    }
-    Ok(options)
 }
 
 fn judge(default: Option<&str>, options: Options) -> anyhow::Result<()> {
