@@ -105,8 +105,23 @@ fn mapped(
     if let Some(name) = mapping.solution {
         task.solution = Some(column(name)?);
     }
+    task.spec = spec(source, &object)?;
     task.meta = object;
     Ok(task)
+}
+
+/// Joins what every task's spec holds with the columns that belong there.
+fn spec(source: &TaskSource, object: &Map<String, Value>) -> Result<Value, String> {
+    if source.spec.is_empty() && source.spec_fields.is_empty() {
+        return Ok(Value::Null);
+    }
+    let mut spec = serde_json::to_value(&source.spec).map_err(|error| format!("`spec`: {error}"))?;
+    for name in &source.spec_fields {
+        let known = || object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let value = object.get(name).ok_or_else(|| format!("there is no column `{name}`; the line has {}", known()))?;
+        spec[name] = value.clone();
+    }
+    Ok(spec)
 }
 
 fn reference(text: &str, column: &str, after: Option<&str>) -> Result<String, String> {

@@ -167,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn columns_that_the_verifier_reads_become_the_spec() {
+        let row = r#"{"q": "Which?", "choices": ["a", "b"], "answer": "B"}"#;
+        let settings = "format = 'columns'\nprompt_field = 'q'\nreference_field = 'answer'\nverifier = 'choice'\n\
+                        spec_fields = ['choices']\nspec = { strict = true }";
+        let tasks = load_text(row, settings, Split::Train).unwrap();
+        assert_eq!(tasks[0].spec, serde_json::json!({"strict": true, "choices": ["a", "b"]}));
+        check_error(
+            r#"{"q": "Which?", "answer": "B"}"#,
+            settings,
+            "tasks `f.jsonl`, line 1: there is no column `choices`; the line has q, answer",
+        );
+    }
+
+    #[test]
     fn a_held_out_share_is_disjoint_and_complete() {
         let lines: String = (0..1000).map(|i| format!("{{\"prompt\":\"{i}\",\"reference\":\"{i}\"}}\n")).collect();
         let ids = |split| -> HashSet<String> {
@@ -240,7 +254,7 @@ mod tests {
         check("path = 'f'\nheld_out = 1.0", "tasks `f`: `held_out` is a share of at least 0 and below 1");
         check(
             "path = 'f'\nid_field = 'i'",
-            "tasks `f`: the `…_field` keys and `reference_after` need `format = \"columns\"`",
+            "tasks `f`: the `…_field` keys, `spec`, `spec_fields` and `reference_after` need `format = \"columns\"`",
         );
     }
 }

@@ -53,6 +53,13 @@ pub struct TaskSource {
     /// The column of the task's id; the file's name and line by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id_field: Option<String>,
+    /// Columns that the verifier reads, such as `choices`; they become the task's `spec`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spec_fields: Vec<String>,
+    /// What every task's `spec` holds besides.
+    #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
+    pub spec: toml::Table,
     /// The share of the file that is held out: training takes the rest, evaluation takes it.
     #[serde(default)]
     pub held_out: f64,
@@ -114,6 +121,8 @@ impl TaskSource {
             reference_after: None,
             solution_field: None,
             id_field: None,
+            spec_fields: vec![],
+            spec: toml::Table::new(),
             held_out: 0.0,
             verifier: None,
             prompt_template: None,
@@ -161,7 +170,9 @@ impl TaskSource {
                         return refuse("`format = \"columns\"` needs a `verifier`, such as \"math\"");
                     }
                     FileFormat::Tasks | FileFormat::Gsm8k if self.has_columns() => {
-                        return refuse("the `…_field` keys and `reference_after` need `format = \"columns\"`");
+                        return refuse(
+                            "the `…_field` keys, `spec`, `spec_fields` and `reference_after` need `format = \"columns\"`",
+                        );
                     }
                     _ => {}
                 }
@@ -177,5 +188,7 @@ impl TaskSource {
         [&self.prompt_field, &self.reference_field, &self.reference_after, &self.solution_field, &self.id_field]
             .iter()
             .any(|field| field.is_some())
+            || !self.spec_fields.is_empty()
+            || !self.spec.is_empty()
     }
 }
