@@ -11,5 +11,6 @@ mod golden;
 mod learns;
 mod losses;
 mod resume;
+mod rewards;
 mod tidy;
 mod tiny;
