@@ -3,7 +3,9 @@
 //! The answer is extracted ([`extract`]), read into a rational number ([`number`]) and compared with the
 //! reference. Nothing is rounded and nothing is evaluated: `0.1 + 0.2` in binary floating point plays no part.
 
+pub mod answer;
 pub mod number;
+pub mod policy;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,9 @@ use crate::extract::{self, Extractor, shorten};
 use crate::task::{Task, TaskError};
 use crate::verifier::{Attempt, Verdict, Verifier};
 use number::Number;
+
+pub use answer::{Answer, Comparison, ReadError, Rung, compare};
+pub use policy::Policy;
 
 /// How answers are found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
