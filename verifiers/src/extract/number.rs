@@ -33,7 +33,8 @@ pub(super) fn last(text: &str) -> Option<Number> {
         let token = if token.starts_with("..") { token.trim_start_matches('.') } else { token };
         let start = last + 1 - token.len();
         let before = text[..start].chars().next_back();
-        if !before.is_some_and(char::is_alphanumeric) && ends_token(&text[last + 1..]) {
+        let starts_token = !before.is_some_and(|c| c.is_alphanumeric() && !joins_words(c));
+        if starts_token && ends_token(&text[last + 1..]) {
             let sign = before.is_some_and(|c| c == '-' || c == '+') && !follows_operand(&text[..start - 1]);
             let is_percent = percent_end(text[last + 1..].trim_start_matches(['$', ' ', '}'])).is_some();
             return Some(Number { start: start - usize::from(sign), end: last + 1, is_percent });
@@ -95,12 +96,16 @@ fn ends_token(after: &str) -> bool {
     if !after.starts_with(char::is_alphabetic) {
         return true;
     }
-    // Scripts without spaces, such as Chinese, join words to numbers.
-    if after.starts_with(|c: char| c >= '\u{2e80}') {
+    if after.starts_with(joins_words) {
         return true;
     }
     let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphabetic() || c.is_ascii_digit());
     UNITS.iter().any(|unit| after.strip_prefix(unit).is_some_and(is_end))
+}
+
+/// Whether a letter belongs to a script without spaces, such as Chinese, which joins words to numbers.
+fn joins_words(letter: char) -> bool {
+    ('\u{2e80}'..'\u{a000}').contains(&letter)
 }
 
 /// Whether a sign after this text is an operator between two operands and not the sign of a number.
@@ -135,7 +140,7 @@ mod tests {
         check("it is 27cm long", Some("27"));
         check("about 1,000.99m²", Some("1,000.99"));
         check("the 12x rule", None);
-        check("共有13只鸟", None);
+        check("共有13只鸟", Some("13"));
         check("共有 13只鸟", Some("13"));
     }
 

@@ -61,7 +61,7 @@ fn lone_expression(text: &str) -> Option<Candidate<'_>> {
             _ => formula::without_delimiters(line),
         },
         Some(_) => formula::without_delimiters(line),
-        None => Cow::Borrowed(line.trim_end_matches(['.', ' '])),
+        None => Cow::Borrowed(line.trim_end_matches(['.', ' ']).trim_matches('$')),
     };
     Some(Candidate::new(text, LastMath))
 }

@@ -525,6 +525,10 @@ fn prose(text: &str) -> Option<Value<'_>> {
         (Some(_), Some(_)) => None,
         (None, _) => {
             let only = number::last(text)?;
+            if let Some(run) = number::enclosing_command(text, only) {
+                let outside = text.replacen(run, "", 1);
+                return (!outside.bytes().any(|b| b.is_ascii_digit())).then(|| Value::new(run));
+            }
             let is_alone = !text[..only.start].bytes().any(|b| b.is_ascii_digit());
             is_alone.then(|| Value { is_percent: only.is_percent, ..Value::new(&text[only.start..only.end]) })
         }
