@@ -94,11 +94,12 @@ fn close(text: &str, boxes: &mut Vec<Boxed>, outer: Range<usize>, inner: Range<u
 
 /// Where the first box command might stand; before it no brace matters.
 fn first_command(bytes: &[u8]) -> Option<usize> {
-    static BOX: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"box"));
-    BOX.find_iter(bytes).find_map(|at| {
-        // `\boxed`, `\fbox`, `\framebox`: the backslash is one, two or six bytes before `box`.
-        [1, 2, 6].iter().filter_map(|&back| at.checked_sub(back)).find(|&start| command_end(bytes, start).is_some())
-    })
+    static COMMANDS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| [b"\\boxed".as_slice(), b"\\fbox", b"\\framebox"].map(Finder::new));
+    let first = |finder: &Finder<'_>| finder.find_iter(bytes).find(|&at| command_end(bytes, at).is_some());
+    let first = COMMANDS.iter().filter_map(first).min()?;
+    // The accident of a doubled backslash belongs to the command.
+    Some(first - usize::from(first > 0 && bytes[first - 1] == b'\\'))
 }
 
 /// Where the argument of a box command begins, if there is a command at `at`.

@@ -29,9 +29,21 @@ const MAX_TRIES: usize = 64;
 /// How far a sentence may reach, in bytes; a matrix of 20 × 20 fits.
 const LONGEST: usize = 4096;
 
-/// Other languages' words, looked for only among this many last bytes.
+/// Other words, looked for only among this many last bytes.
 const LAST_BYTES: usize = 2000;
-const FOREIGN: [&str; 8] = ["答案", "réponse", "respuesta", "antwort", "risposta", "resposta", "ответ", "الإجابة"];
+
+/// Without their first letter, which may be a capital one, and the bytes that it takes.
+const OTHER_WORDS: [(&str, usize); 9] = [
+    ("NSWER", 1),
+    ("éponse", 1),
+    ("espuesta", 1),
+    ("ntwort", 1),
+    ("isposta", 1),
+    ("esposta", 1),
+    ("твет", 2),
+    ("答案", 0),
+    ("الإجابة", 0),
+];
 
 /// Words that join the answer to its announcement.
 const COPULAS: [&str; 31] = [
@@ -189,6 +201,9 @@ pub(super) fn last(text: &str, from: usize) -> Option<Announced<'_>> {
 ///
 /// In Markdown `####` is also a heading; one of several words, such as "#### Step 2: multiply", announces nothing.
 pub(super) fn last_hashes(text: &str, from: usize) -> Option<Announced<'_>> {
+    static HASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"####"));
+    // Most texts have none, which the forward search sees faster.
+    HASHES.find(&text.as_bytes()[from..])?;
     let mut end = text.len();
     for _ in 0..MAX_TRIES {
         let at = from + text[from..end].rfind("####")?;
@@ -237,6 +252,8 @@ struct Word {
 /// The last occurrences of announcing words, in order.
 fn words(text: &str, from: usize) -> Vec<Word> {
     static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"nswer"));
+    static OTHERS: LazyLock<Vec<(Finder<'static>, usize)>> =
+        LazyLock::new(|| OTHER_WORDS.iter().map(|(word, n_before)| (Finder::new(*word), *n_before)).collect());
     let bytes = text.as_bytes();
     let mut found: Vec<Word> = vec![];
     for at in ANSWER.find_iter(&bytes[from..]).map(|at| from + at) {
@@ -249,16 +266,13 @@ fn words(text: &str, from: usize) -> Vec<Word> {
             found.drain(..MAX_TRIES);
         }
     }
-    let mut tail = from.max(text.len().saturating_sub(LAST_BYTES));
-    while !text.is_char_boundary(tail) {
-        tail += 1;
-    }
-    let lower = text[tail..].to_ascii_lowercase();
-    for word in FOREIGN.iter().chain(&["ANSWER"]) {
-        let needle = word.to_ascii_lowercase();
-        let hits = lower.match_indices(&needle).map(|(at, _)| tail + at);
-        found
-            .extend(hits.filter(|&at| !is_letter_before(bytes, at)).map(|at| Word { start: at, end: at + word.len() }));
+    let tail = from.max(text.len().saturating_sub(LAST_BYTES));
+    for (finder, n_before) in OTHERS.iter() {
+        for at in finder.find_iter(&bytes[tail..]).map(|at| tail + at) {
+            if at >= *n_before && !is_letter_before(bytes, at - n_before) && text.is_char_boundary(at - n_before) {
+                found.push(Word { start: at - n_before, end: at + finder.needle().len() });
+            }
+        }
     }
     found.sort_by_key(|word| (word.start, std::cmp::Reverse(word.end)));
     found.dedup_by_key(|word| word.start);
