@@ -336,6 +336,8 @@ mod tests {
         check("#### 2 \n\\boxed{1}", &[Boxed, Anchor], &["1"]);
         check(r"\boxed{1}, \boxed{4}, so \boxed{2}. The answer is $3$.", &[Boxed, Anchor], &["3"]);
         check(r"\boxed{1}. This answer is correct.", &[Boxed, Anchor], &["1"]);
+        check(r"\boxed{1}, since the answer is boxed.", &[Boxed, Anchor], &["1"]);
+        check(r"\boxed{1}. The answer is Evelyn.", &[Boxed, Anchor], &["Evelyn"]);
         check(r"\boxed{1}. The answer is $3$.", &[Boxed], &["1"]);
         check(r"\boxed{1}. **Final Answer** \boxed{2}", &[Boxed, Anchor], &["2"]);
         check("\\boxed{1}.\n**Final Answer**\n\\[ \\boxed{2} \\]", &[Boxed, Anchor], &["2"]);

@@ -131,7 +131,7 @@ const COMMENTS: [&str; 46] = [
 ];
 
 /// Words before "answer" that take the announcement back.
-const HYPOTHETICAL: [&str; 14] = [
+const HYPOTHETICAL: [&str; 17] = [
     "if",
     "whether",
     "suppose",
@@ -146,6 +146,9 @@ const HYPOTHETICAL: [&str; 14] = [
     "an",
     "any",
     "every",
+    "this",
+    "these",
+    "each",
 ];
 
 /// Words at the head of a value that say nothing about it.
@@ -191,6 +194,11 @@ pub(super) fn last(text: &str, from: usize) -> Option<Announced<'_>> {
         let sentence = sentence(text, lead.value);
         let end = lead.value + sentence.len();
         let value = value(sentence, lead.kind)?;
+        // "The answer is boxed above" says nothing beside the box.
+        let is_aside = from > 0 && lead.kind == Kind::Copula && is_plain_words(&value.text);
+        if is_aside {
+            return None;
+        }
         // "Answer: He sold 48. Then …" opens a solution and states no answer.
         let opens = lead.kind == Kind::Colon && value.is_prose && !is_final(text, word.start) && *last_digit > end;
         (!opens).then_some(Announced { at: word.start, text: value.text, is_percent: value.is_percent })
@@ -315,8 +323,7 @@ impl Lead {
     fn read(text: &str, word: Word) -> Option<Self> {
         const MARKUP: [char; 6] = [' ', '*', '_', '`', '"', '\u{a0}'];
         let before = before(text, word.start).to_ascii_lowercase();
-        let mut words = before.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).rev();
-        if words.any(|w| HYPOTHETICAL.contains(&w)) && !before.contains(['.', ':', ';']) {
+        if is_taken_back(&before) {
             return None;
         }
         let after = text[word.end..].trim_start_matches(MARKUP);
@@ -338,6 +345,14 @@ impl Lead {
         let rest = rest.trim_start_matches([' ', '*', '_', '`', '"', ':', '：', '\u{a0}']);
         Some(Self { kind: Kind::Copula, value: offset(next_line_if_empty(rest)) })
     }
+}
+
+/// Whether the words before "answer" announce nothing: "if the final answer", "the wrong answer".
+fn is_taken_back(before: &str) -> bool {
+    let clause = before.rsplit(['.', ':', ';', ',']).next().unwrap_or_default();
+    let mut words = clause.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let word = words.find(|word| !["the", "my", "our", "final", "correct", "your"].contains(word));
+    word.is_some_and(|word| HYPOTHETICAL.contains(&word))
 }
 
 /// Skips "to the question" and "(in metres)".
@@ -452,7 +467,13 @@ fn value(sentence: &str, kind: Kind) -> Option<Value<'_>> {
     let n_words = trimmed.split_whitespace().count();
     let has_value = trimmed.bytes().any(|b| b.is_ascii_digit()) || trimmed.contains(['$', '\\']);
     if !has_value {
-        return (n_words <= 6 || kind == Kind::Colon && n_words <= 12).then(|| Value::new(trimmed));
+        let is_name = trimmed.starts_with(char::is_uppercase);
+        let n_most = match kind {
+            Kind::Colon => 12,
+            Kind::Copula if is_name => 6,
+            Kind::Copula => 3,
+        };
+        return (n_words <= n_most).then(|| Value::new(trimmed));
     }
     match prose(trimmed) {
         Some(value) => Some(Value { is_prose: true, ..value }),
@@ -549,6 +570,11 @@ fn prose(text: &str) -> Option<Value<'_>> {
     }
 }
 
+/// Whether a text is words in small letters: no number, no formula and no name.
+fn is_plain_words(text: &str) -> bool {
+    text.len() > 1 && text.chars().all(|c| c.is_lowercase() || c.is_whitespace() || ",-'’".contains(c))
+}
+
 fn is_hedged(text: &str) -> bool {
     text.split(|c: char| !c.is_alphanumeric() && c != '\'').any(|word| {
         let word = word.to_ascii_lowercase();
@@ -616,6 +642,11 @@ mod tests {
         check("If the answer is 7, then so be it", None);
         check("we answer 7", None);
         check("the wrong answer is 7", None);
+        check("whether the final answer is 7 is open", None);
+        check("If we add them, the answer is 7.", Some("7"));
+        check("It is no square, so the answer is 7.", Some("7"));
+        check("This answer is 3 more than before.", None);
+        check("the answer is the sum of all of them", None);
         check("Answer: He sold 48 clips in April. Then he sold 24. That makes 72.", None);
         check("7", None);
     }
