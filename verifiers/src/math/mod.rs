@@ -4,8 +4,35 @@
 //! reference. Nothing is rounded and nothing is evaluated: `0.1 + 0.2` in binary floating point plays no part.
 
 pub mod answer;
+mod atom;
+mod complex;
+mod elementary;
+mod equal;
+mod evaluate;
+mod expression;
+mod folding;
+mod form;
+mod identity;
+mod lexer;
+mod limits;
+mod members;
+mod modular;
+mod names;
 pub mod number;
+mod numeral;
+mod parser;
 pub mod policy;
+mod postfix;
+mod range;
+mod rational;
+mod real;
+mod region;
+mod relation;
+mod spelling;
+mod tables;
+mod tolerance;
+mod units;
+mod words;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
