@@ -5,10 +5,37 @@
 //! machine; nothing is evaluated by an interpreter.
 
 pub mod answer;
+mod atom;
+mod complex;
+mod elementary;
+mod equal;
+mod evaluate;
+mod expression;
+mod folding;
+mod form;
+mod identity;
+mod lexer;
+mod limits;
+mod members;
+mod modular;
+mod names;
 pub mod number;
+mod numeral;
 mod options;
+mod parser;
 pub mod policy;
+mod postfix;
+mod range;
+mod rational;
+mod real;
 mod reference;
+mod region;
+mod relation;
+mod spelling;
+mod tables;
+mod tolerance;
+mod units;
+mod words;
 
 use std::borrow::Cow;
 use std::sync::Arc;
