@@ -1,0 +1,665 @@
+//! Sentences that announce the answer: "the final answer is 7", "**Answer:** 7", "Answer \[ 7 \]".
+//!
+//! The word is searched backwards from the end, a bounded number of times. What follows it must announce something: "the
+//! answer is correct" and "if the answer is 7" do not. Where the announced sentence is prose, such as "the largest $n$
+//! is 34", it must leave no doubt about its value; otherwise it stands for itself, and does not parse.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use super::formula;
+use super::number;
+
+/// An announced answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Announced<'a> {
+    /// Where the announcing word begins.
+    pub(super) at: usize,
+    /// The answer.
+    pub(super) text: Cow<'a, str>,
+    /// Whether a percent sign or word follows the answer.
+    pub(super) is_percent: bool,
+}
+
+/// How often the word may occur in vain before the search is given up.
+const MAX_TRIES: usize = 64;
+
+/// How far a sentence may reach, in bytes; a matrix of 20 × 20 fits.
+const LONGEST: usize = 4096;
+
+/// Other words, looked for only among this many last bytes.
+const LAST_BYTES: usize = 2000;
+
+/// Without their first letter, which may be a capital one, and the bytes that it takes.
+const OTHER_WORDS: [(&str, usize); 9] = [
+    ("NSWER", 1),
+    ("éponse", 1),
+    ("espuesta", 1),
+    ("ntwort", 1),
+    ("isposta", 1),
+    ("esposta", 1),
+    ("твет", 2),
+    ("答案", 0),
+    ("الإجابة", 0),
+];
+
+/// Words that join the answer to its announcement.
+const COPULAS: [&str; 31] = [
+    "is equal to",
+    "is given by",
+    "is",
+    "are",
+    "will be",
+    "would be",
+    "should be",
+    "must be",
+    "could be",
+    "might be",
+    "may be",
+    "can be",
+    "equals",
+    "becomes",
+    "comes out to be",
+    "comes out to",
+    "comes to",
+    "turns out to be",
+    "est",
+    "es",
+    "ist",
+    "lautet",
+    "è",
+    "é",
+    "ser",
+    "هو",
+    "是",
+    "为",
+    "為",
+    "应为",
+    "應為",
+];
+
+/// First words of what is said *about* an answer: "the answer is correct", "the answer is in the form …".
+const COMMENTS: [&str; 46] = [
+    "correct",
+    "right",
+    "wrong",
+    "incorrect",
+    "consistent",
+    "reasonable",
+    "plausible",
+    "clear",
+    "clearly",
+    "obvious",
+    "as",
+    "in",
+    "an",
+    "a",
+    "obtained",
+    "given",
+    "found",
+    "verified",
+    "valid",
+    "invalid",
+    "simplified",
+    "expressed",
+    "required",
+    "expected",
+    "already",
+    "based",
+    "derived",
+    "computed",
+    "calculated",
+    "supposed",
+    "likely",
+    "unique",
+    "also",
+    "still",
+    "indeed",
+    "now",
+    "exact",
+    "accurate",
+    "confirmed",
+    "written",
+    "different",
+    "close",
+    "on",
+    "from",
+    "for",
+    "to",
+];
+
+/// Words before "answer" that take the announcement back.
+const HYPOTHETICAL: [&str; 17] = [
+    "if",
+    "whether",
+    "suppose",
+    "assume",
+    "assuming",
+    "wrong",
+    "incorrect",
+    "not",
+    "unless",
+    "previous",
+    "initial",
+    "an",
+    "any",
+    "every",
+    "this",
+    "these",
+    "each",
+];
+
+/// Words at the head of a value that say nothing about it.
+const FILLERS: [&str; 27] = [
+    "therefore",
+    "thus",
+    "then",
+    "hence",
+    "simply",
+    "just",
+    "exactly",
+    "approximately",
+    "about",
+    "roughly",
+    "probably",
+    "equal to",
+    "given by",
+    "option",
+    "choice",
+    "option:",
+    "indeed",
+    "the number",
+    "the value",
+    "the",
+    "only",
+    "around",
+    "for sure",
+    "surely",
+    "certainly",
+    "definitely",
+    "clearly",
+];
+
+/// Words that offer an alternative or take something back.
+const HEDGES: [&str; 13] =
+    ["or", "nor", "not", "maybe", "perhaps", "either", "neither", "but", "possibly", "unless", "if", "between", "oder"];
+
+/// Finds the last announced answer at or after the byte `from`.
+pub(super) fn last(text: &str, from: usize) -> Option<Announced<'_>> {
+    let last_digit = LazyLock::new(|| text.bytes().rposition(|b| b.is_ascii_digit()).unwrap_or(0));
+    words(text, from).into_iter().rev().find_map(|word| {
+        let lead = Lead::read(text, word)?;
+        let sentence = sentence(text, lead.value);
+        let end = lead.value + sentence.len();
+        let value = value(sentence, lead.kind)?;
+        // "The answer is boxed above" says nothing beside the box.
+        let is_aside = from > 0 && lead.kind == Kind::Copula && is_plain_words(&value.text);
+        if is_aside {
+            return None;
+        }
+        // "Answer: He sold 48. Then …" opens a solution and states no answer.
+        let opens = lead.kind == Kind::Colon && value.is_prose && !is_final(text, word.start) && *last_digit > end;
+        (!opens).then_some(Announced { at: word.start, text: value.text, is_percent: value.is_percent })
+    })
+}
+
+/// Finds the last `####` at or after the byte `from`, and what follows it on its line.
+///
+/// In Markdown `####` is also a heading; one of several words, such as "#### Step 2: multiply", announces nothing.
+pub(super) fn last_hashes(text: &str, from: usize) -> Option<Announced<'_>> {
+    static HASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"####"));
+    // Most texts have none, which the forward search sees faster.
+    HASHES.find(&text.as_bytes()[from..])?;
+    let mut end = text.len();
+    for _ in 0..MAX_TRIES {
+        let at = from + text[from..end].rfind("####")?;
+        let line = text[at..].trim_start_matches('#');
+        let line = trim(&line[..line.find('\n').unwrap_or(line.len())]);
+        let first = line.chars().next();
+        let is_heading = first.is_some_and(char::is_alphabetic)
+            && !is_direct(line)
+            && (line.split_whitespace().count() > 2
+                || line.ends_with(':')
+                || line.starts_with("Final")
+                || line.contains("nswer"));
+        if !is_heading {
+            let text = formula::list_at_start(line).filter(|list| list.outer.end == line.len());
+            return Some(match text {
+                Some(list) => Announced { at, text: list.text, is_percent: false },
+                None => Announced { at, text: Cow::Borrowed(line), is_percent: false },
+            });
+        }
+        end = text[..at].trim_end_matches('#').len();
+    }
+    None
+}
+
+/// Whether the answer that begins at a byte, behind the byte `from`, is the one that a sentence announces.
+pub(super) fn announces(text: &str, from: usize, at: usize) -> bool {
+    words(&text[..at], from).last().is_some_and(|&word| {
+        // "**Final Answer** \\boxed{7}"
+        if is_final(text, word.start) && !text[word.end..at].contains(char::is_alphanumeric) {
+            return true;
+        }
+        Lead::read(text, word).is_some_and(|lead| {
+            let between = text.get(lead.value..at).unwrap_or_default();
+            lead.value <= at && !between.contains("\n\n") && !between.contains(". ") && !is_hedged(between)
+        })
+    })
+}
+
+/// An occurrence of a word that may announce.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    start: usize,
+    end: usize,
+}
+
+/// The last occurrences of announcing words, in order.
+fn words(text: &str, from: usize) -> Vec<Word> {
+    static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"nswer"));
+    static OTHERS: LazyLock<Vec<(Finder<'static>, usize)>> =
+        LazyLock::new(|| OTHER_WORDS.iter().map(|(word, n_before)| (Finder::new(*word), *n_before)).collect());
+    let bytes = text.as_bytes();
+    let mut found: Vec<Word> = vec![];
+    for at in ANSWER.find_iter(&bytes[from..]).map(|at| from + at) {
+        let starts_word = at >= 1 && matches!(bytes[at - 1], b'a' | b'A') && !is_letter_before(bytes, at - 1);
+        if starts_word {
+            let end = at + 5 + usize::from(bytes.get(at + 5) == Some(&b's'));
+            found.push(Word { start: at - 1, end });
+        }
+        if found.len() >= 2 * MAX_TRIES {
+            found.drain(..MAX_TRIES);
+        }
+    }
+    let tail = from.max(text.len().saturating_sub(LAST_BYTES));
+    for (finder, n_before) in OTHERS.iter() {
+        for at in finder.find_iter(&bytes[tail..]).map(|at| tail + at) {
+            if at >= *n_before && !is_letter_before(bytes, at - n_before) && text.is_char_boundary(at - n_before) {
+                found.push(Word { start: at - n_before, end: at + finder.needle().len() });
+            }
+        }
+    }
+    found.sort_by_key(|word| (word.start, std::cmp::Reverse(word.end)));
+    found.dedup_by_key(|word| word.start);
+    found.split_off(found.len().saturating_sub(MAX_TRIES))
+}
+
+fn is_letter_before(bytes: &[u8], at: usize) -> bool {
+    at > 0 && bytes[at - 1].is_ascii_alphanumeric()
+}
+
+fn is_final(text: &str, at: usize) -> bool {
+    before(text, at).to_ascii_lowercase().trim_end().ends_with("final")
+}
+
+/// The end of the line before a word, as far as it matters.
+fn before(text: &str, at: usize) -> &str {
+    let line = text[..at].rfind('\n').map_or(0, |i| i + 1);
+    let start = line.max(at.saturating_sub(60));
+    let start = (start..=at).find(|&i| text.is_char_boundary(i)).unwrap_or(at);
+    &text[start..at]
+}
+
+/// How an answer is announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// "Answer: 7", or "Answer" as a heading.
+    Colon,
+    /// "the answer is 7".
+    Copula,
+}
+
+/// An announcement, and where what it announces begins.
+#[derive(Clone, Copy, Debug)]
+struct Lead {
+    kind: Kind,
+    value: usize,
+}
+
+impl Lead {
+    fn read(text: &str, word: Word) -> Option<Self> {
+        const MARKUP: [char; 6] = [' ', '*', '_', '`', '"', '\u{a0}'];
+        let before = before(text, word.start).to_ascii_lowercase();
+        if is_taken_back(&before) {
+            return None;
+        }
+        let after = text[word.end..].trim_start_matches(MARKUP);
+        let offset = |rest: &str| text.len() - rest.len();
+        let colon = |rest: &str| -> Option<Self> {
+            let rest = rest.trim_start_matches([' ', '*', '_', '`', '"', ':', '：', '=', '\u{a0}']);
+            Some(Self { kind: Kind::Colon, value: offset(next_line_if_empty(rest)) })
+        };
+        if after.starts_with([':', '：', '=']) {
+            return colon(after);
+        }
+        let opens_line = before.chars().all(|c| !c.is_alphanumeric())
+            || ["the", "final", "the final", "my final"].contains(&before.trim_matches(|c: char| !c.is_alphabetic()));
+        let goes_on = ["\n", "$", "-", "\\(", "\\["].iter().any(|mark| after.starts_with(mark));
+        if opens_line && (goes_on || after.starts_with(|c: char| c.is_ascii_digit())) {
+            return colon(after);
+        }
+        let rest = copula(after).or_else(|| copula(behind_object(after)?))?;
+        let rest = rest.trim_start_matches([' ', '*', '_', '`', '"', ':', '：', '\u{a0}']);
+        Some(Self { kind: Kind::Copula, value: offset(next_line_if_empty(rest)) })
+    }
+}
+
+/// Whether the words before "answer" announce nothing: "if the final answer", "the wrong answer".
+fn is_taken_back(before: &str) -> bool {
+    let clause = before.rsplit(['.', ':', ';', ',']).next().unwrap_or_default();
+    let mut words = clause.rsplit(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let word = words.find(|word| !["the", "my", "our", "final", "correct", "your"].contains(word));
+    word.is_some_and(|word| HYPOTHETICAL.contains(&word))
+}
+
+/// Skips "to the question" and "(in metres)".
+fn behind_object(after: &str) -> Option<&str> {
+    const LONGEST: usize = 80;
+    let object = ["to ", "of ", "for ", "in ", "(", "choice", "option", "letter"];
+    let rest = after.trim_start();
+    if !object.iter().any(|word| rest.starts_with(word)) {
+        return None;
+    }
+    let line = &rest[..rest.find(['\n', '.']).unwrap_or(rest.len())];
+    let at =
+        [" is ", " are ", ") is", ": "].iter().filter_map(|word| line.find(word)).min().filter(|&at| at < LONGEST)?;
+    Some(rest[at + 1..].trim_start_matches([' ', ':']))
+}
+
+/// Splits a copula off the head of a text.
+fn copula(text: &str) -> Option<&str> {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphabetic());
+    let word = COPULAS.iter().find(|word| {
+        let head = text.get(..word.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(word)) && ends(&text[word.len()..])
+    })?;
+    let rest = &text[word.len()..];
+    Some(rest.trim_start_matches(':'))
+}
+
+fn next_line_if_empty(rest: &str) -> &str {
+    match rest.trim_start_matches([' ', '\t', '\r']).strip_prefix('\n') {
+        Some(_) => rest.trim_start().trim_start_matches("**").trim_start(),
+        None => rest,
+    }
+}
+
+/// Returns the sentence that begins at a byte: to the end of the line, to a full stop, or to a special token, but
+/// never to one inside a formula.
+fn sentence(text: &str, start: usize) -> &str {
+    let rest = &text[start..];
+    let bytes = rest.as_bytes();
+    let mut formula: Option<&[u8]> = None;
+    let mut at = 0;
+    while at < bytes.len().min(LONGEST) {
+        let here = &bytes[at..];
+        match formula {
+            Some(end) if here.starts_with(end) => {
+                formula = None;
+                at += end.len();
+                continue;
+            }
+            Some(_) if here.starts_with(b"\n\n") => break,
+            Some(_) if here[0] == b'\\' => {
+                at += 2;
+                continue;
+            }
+            Some(_) => {}
+            None if here[0] == b'\n' || here.starts_with(b"<|") || here.starts_with("。".as_bytes()) => break,
+            None if here[0] == b'.' && here.get(1).is_none_or(|b| b.is_ascii_whitespace() || b"<*)\"'".contains(b)) => {
+                break;
+            }
+            None => formula = opening(here),
+        }
+        at += match (formula, here[0]) {
+            (Some(end), _) if formula_starts(here) => end.len(),
+            (_, b'\\') => 2,
+            _ => 1,
+        };
+    }
+    let end = (at.min(rest.len())..=rest.len()).find(|&i| rest.is_char_boundary(i)).unwrap_or(rest.len());
+    &rest[..end]
+}
+
+fn formula_starts(here: &[u8]) -> bool {
+    opening(here).is_some()
+}
+
+/// The mark that closes the formula that begins here.
+fn opening(here: &[u8]) -> Option<&'static [u8]> {
+    match here {
+        [b'$', b'$', ..] => Some(b"$$"),
+        [b'$', ..] => Some(b"$"),
+        [b'\\', b'(', ..] => Some(b"\\)"),
+        [b'\\', b'[', ..] => Some(b"\\]"),
+        _ => None,
+    }
+}
+
+/// What a sentence says.
+#[derive(Debug)]
+struct Value<'a> {
+    text: Cow<'a, str>,
+    is_percent: bool,
+    /// Whether words stood before the value.
+    is_prose: bool,
+}
+
+impl<'a> Value<'a> {
+    fn new(text: impl Into<Cow<'a, str>>) -> Self {
+        Self { text: text.into(), is_percent: false, is_prose: false }
+    }
+}
+
+fn value(sentence: &str, kind: Kind) -> Option<Value<'_>> {
+    let trimmed = trim(sentence);
+    let bare = without_fillers(trimmed);
+    if is_direct(bare) {
+        return Some(direct(bare));
+    }
+    let first = trimmed.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_ascii_lowercase();
+    if kind == Kind::Copula && COMMENTS.contains(&first.as_str()) {
+        return None;
+    }
+    let n_words = trimmed.split_whitespace().count();
+    let has_value = trimmed.bytes().any(|b| b.is_ascii_digit()) || trimmed.contains(['$', '\\']);
+    if !has_value {
+        let is_name = trimmed.starts_with(char::is_uppercase);
+        let n_most = match kind {
+            Kind::Colon => 12,
+            Kind::Copula if is_name => 6,
+            Kind::Copula => 3,
+        };
+        return (n_words <= n_most).then(|| Value::new(trimmed));
+    }
+    match prose(trimmed) {
+        Some(value) => Some(Value { is_prose: true, ..value }),
+        None if kind == Kind::Colon && n_words > 8 => None,
+        None => Some(Value { is_prose: true, ..Value::new(trimmed) }),
+    }
+}
+
+fn trim(sentence: &str) -> &str {
+    let marks = |c: char| c.is_whitespace() || "*_`\"“”'’".contains(c);
+    sentence.trim_matches(marks).trim_end_matches(['.', ',', ';', '。']).trim_matches(marks)
+}
+
+fn without_fillers(mut text: &str) -> &str {
+    loop {
+        let filler = FILLERS.iter().find(|filler| {
+            text.get(..filler.len()).is_some_and(|head| head.eq_ignore_ascii_case(filler))
+                && text[filler.len()..].starts_with([' ', ',', ':'])
+        });
+        let Some(filler) = filler else { return text };
+        text = text[filler.len()..].trim_start_matches([' ', ',', ':', '*']);
+    }
+}
+
+/// Whether a text begins with a value and not with a word.
+fn is_direct(text: &str) -> bool {
+    let mut chars = text.chars();
+    let Some(first) = chars.next() else { return true };
+    if !first.is_alphabetic() {
+        return !first.is_whitespace();
+    }
+    let rest = chars.as_str().trim_start();
+    let is_word = chars.next().is_some_and(|c| c.is_alphabetic() || c == '\'');
+    // A variable, or the letter of a choice, and not the article of "a number".
+    !is_word && !rest.starts_with(|c: char| c.is_alphabetic())
+        || ["sqrt", "sin(", "cos(", "log", "ln(", "pi"].iter().any(|name| text.starts_with(name))
+        || !first.is_ascii() && text.chars().count() == 1
+}
+
+/// Reads a sentence that begins with its value.
+fn direct(text: &str) -> Value<'_> {
+    if let Some(list) = formula::list_at_start(text) {
+        let rest = text[list.outer.end..].trim_start();
+        let is_percent = number::percent_end(rest).is_some();
+        let says_more = rest.bytes().any(|b| b.is_ascii_digit() || b"$\\=".contains(&b)) || is_hedged(rest);
+        return match says_more && !is_percent {
+            true => Value::new(formula::without_delimiters(text)),
+            false => Value { is_percent, ..Value::new(list.text) },
+        };
+    }
+    let clause = [" because", " since ", ", which", ", since", ", as ", ", because", ", so ", " as required"];
+    let end = clause.iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
+    let text = trim(&text[..end]);
+    let Some((head, tail)) = text.split_once(' ') else { return Value::new(text) };
+    let is_words = tail.chars().all(|c| c.is_alphabetic() || " -'’,()".contains(c)) && !is_hedged(tail);
+    let is_long = tail.split_whitespace().count() > 2;
+    if head.bytes().any(|b| b.is_ascii_digit()) && is_words && is_long {
+        let is_percent = number::percent_end(tail).is_some();
+        return Value { is_percent, ..Value::new(head.trim_end_matches([',', ';'])) };
+    }
+    Value::new(text)
+}
+
+/// Reads prose that contains its value: what stands behind its last verb, or the one thing in it.
+fn prose(text: &str) -> Option<Value<'_>> {
+    let verbs = [" is ", " are ", " equals ", " was ", ": ", " be "];
+    let tail =
+        verbs.iter().filter_map(|verb| text.rfind(verb).map(|at| &text[at + verb.len()..])).min_by_key(|t| t.len());
+    if let Some(tail) = tail.map(without_fillers)
+        && is_direct(tail)
+    {
+        return Some(direct(tail));
+    }
+    if is_hedged(text) {
+        return None;
+    }
+    let mut formulas = formula::Formulas::new(text);
+    match (formulas.next(), formulas.next()) {
+        (Some(only), None) => {
+            let outside = text[..only.outer.start].bytes().chain(text[only.outer.end..].bytes());
+            let is_alone = !outside.into_iter().any(|b| b.is_ascii_digit());
+            is_alone.then(|| Value::new(text[only.inner].trim()))
+        }
+        (Some(_), Some(_)) => None,
+        (None, _) => {
+            let only = number::last(text)?;
+            if let Some(run) = number::enclosing_command(text, only) {
+                let outside = text.replacen(run, "", 1);
+                return (!outside.bytes().any(|b| b.is_ascii_digit())).then(|| Value::new(run));
+            }
+            let is_alone = !text[..only.start].bytes().any(|b| b.is_ascii_digit());
+            is_alone.then(|| Value { is_percent: only.is_percent, ..Value::new(&text[only.start..only.end]) })
+        }
+    }
+}
+
+/// Whether a text is words in small letters: no number, no formula and no name.
+fn is_plain_words(text: &str) -> bool {
+    text.len() > 1 && text.chars().all(|c| c.is_lowercase() || c.is_whitespace() || ",-'’".contains(c))
+}
+
+fn is_hedged(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric() && c != '\'').any(|word| {
+        let word = word.to_ascii_lowercase();
+        HEDGES.contains(&word.as_str()) || word.ends_with("n't")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        assert_eq!(last(text, 0).as_ref().map(|found| found.text.as_ref()), expected, "{text:?}");
+    }
+
+    #[test]
+    fn announced() {
+        check("The answer is 7.", Some("7"));
+        check("the final answer is $\\frac{1}{2}$. I hope it is correct.", Some("\\frac{1}{2}"));
+        check("**Answer:** 7", Some("7"));
+        check("**Answer**: 7", Some("7"));
+        check("ANSWER: 7", Some("7"));
+        check("Final Answer: The final answer is $10,455$. I hope so. <|im_start|>user", Some("10,455"));
+        check("**Final Answer**\n\n42\n", Some("42"));
+        check("### Final answer\n\\[ 7 \\]", Some("7"));
+        check("Answer \\[ 9 \\]", Some("9"));
+        check("The answer is\n$$\n9\n$$", Some("9"));
+        check("The answer is (C).", Some("(C)"));
+        check("The answer is option C.", Some("C"));
+        check("The answer is: **7**.", Some("7"));
+        check("The answer to the question is 7", Some("7"));
+        check("Answer: x = 5, y = 6", Some("x = 5, y = 6"));
+        check("The answer is Evelyn.", Some("Evelyn"));
+        check("so the answer is therefore 3.5.", Some("3.5"));
+        check("La réponse est 12.", Some("12"));
+        check("答案是 12。", Some("12"));
+        check("答案：12", Some("12"));
+        check("The answer is 18 dollars.", Some("18 dollars"));
+        check("The answer is 18 dollars every single day.", Some("18"));
+        check("The answers are $3$ and $4$.", Some("3, 4"));
+        check("The answer is $3$ or $4$.", Some("3 \\text{ or } 4"));
+        check("Answer: ", Some(""));
+    }
+
+    #[test]
+    fn prose_with_one_value() {
+        check("Final Answer: The largest $n$ is 34.", Some("34"));
+        check("Final Answer: The volume of $ABCD$ is 120. I hope it is correct.", Some("120"));
+        check("Final Answer: Jane started 3 hours ago.", Some("3"));
+        check("Final answer: it takes either 3 or 4 hours", Some("it takes either 3 or 4 hours"));
+    }
+
+    #[test]
+    fn hedges_are_kept_whole() {
+        check("The answer is 7 or 8.", Some("7 or 8"));
+        check("The answer is not 7.", Some("not 7"));
+        check("The answer is $7$, maybe $8$.", Some("7, maybe 8"));
+    }
+
+    #[test]
+    fn nothing_announced() {
+        check("I think this answer is correct.", None);
+        check("The answer is in the form a/b.", None);
+        check("If the answer is 7, then so be it", None);
+        check("we answer 7", None);
+        check("the wrong answer is 7", None);
+        check("whether the final answer is 7 is open", None);
+        check("If we add them, the answer is 7.", Some("7"));
+        check("It is no square, so the answer is 7.", Some("7"));
+        check("This answer is 3 more than before.", None);
+        check("the answer is the sum of all of them", None);
+        check("Answer: He sold 48 clips in April. Then he sold 24. That makes 72.", None);
+        check("7", None);
+    }
+
+    #[test]
+    fn the_last_one_counts() {
+        check("The answer is 7. No, the answer is 8.", Some("8"));
+        check("The answer is 7. This answer is correct.", Some("7"));
+    }
+
+    #[test]
+    fn percent_words() {
+        assert!(last("the answer is $28$ percent", 0).unwrap().is_percent);
+        assert!(!last("the answer is $28$ apples", 0).unwrap().is_percent);
+    }
+}

@@ -1,0 +1,350 @@
+//! Whether two expressions are the same function, decided by evaluation and never by simplification.
+//!
+//! Rational functions are decided modulo primes ([`modular`]). Elsewhere equal values modulo primes, with unknown
+//! functions in place of the elementary ones, prove equality, and disjoint intervals at a point prove difference. What
+//! neither decides counts as equal if the values agree to hundreds of bits at every point where both are defined.
+
+use super::complex::Complex;
+use super::evaluate::{self, Domain, Point, Value};
+use super::expression::{Arena, Constant, Id, Node};
+use super::modular::{self, Class, Field, key_of, mix};
+use super::rational::Rational;
+
+/// The outcome of a comparison of expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Same {
+    Yes,
+    No,
+    /// Nothing decided within the limit that is named.
+    Unknown(&'static str),
+}
+
+/// The steps that a comparison may still spend on evaluation; one is about a microsecond.
+#[derive(Debug)]
+pub(super) struct Steps(pub(super) u64);
+
+impl Steps {
+    pub(super) const ALL: u64 = 6_000;
+
+    fn spend(&mut self, steps: u64) -> bool {
+        let can_afford = self.0 >= steps;
+        self.0 = self.0.saturating_sub(steps);
+        can_afford
+    }
+}
+
+/// An expression with the order of its nodes and its class.
+pub(super) struct Subject<'a> {
+    pub(super) arena: &'a Arena,
+    order: Vec<Id>,
+    class: Class,
+    has_variables: bool,
+    has_i: bool,
+    n_calls: u64,
+}
+
+/// Bits of the first look at a point, of the second, and of the last for constants.
+const COARSE: u64 = 64;
+const FINE: u64 = 320;
+const FINEST: u64 = 2_048;
+
+/// Values agree if they differ by less than this power of two in relation to their size.
+const AGREEMENT: i64 = 200;
+
+const N_FIELDS: u64 = 2;
+const N_ROUNDS: u64 = 24;
+/// Points that must agree.
+const ENOUGH: u32 = 4;
+/// Points that suffice where no more are defined.
+const FEW: u32 = 3;
+/// Rounds that are always tried: they hold points of both signs, small, large and integral ones.
+const ALWAYS: u64 = 8;
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(arena: &'a Arena, root: Id) -> Self {
+        let order = arena.reachable(root);
+        let mut subject =
+            Self { arena, class: modular::class(arena, &order), order, has_variables: false, has_i: false, n_calls: 0 };
+        for &id in &subject.order {
+            match arena.node(id) {
+                Node::Symbol(_) | Node::Apply(..) => subject.has_variables = true,
+                Node::Constant(Constant::I) => subject.has_i = true,
+                Node::Pow(_, b) if arena.number(*b).is_some_and(Rational::is_integer) => {}
+                Node::Call(..) | Node::Call2(..) | Node::Pow(..) | Node::Constant(Constant::E) => subject.n_calls += 1,
+                _ => {}
+            }
+        }
+        subject
+    }
+
+    /// About how many microseconds an evaluation takes.
+    fn cost(&self, precision: u64) -> u64 {
+        let words = precision / 64;
+        1 + self.order.len() as u64 * (2 + words) / 8 + self.n_calls * (4 + words * words / 3)
+    }
+
+    fn value_at(&self, round: u64, seed: u64, domain: Domain, precision: u64) -> (Value, i64) {
+        let names = &self.arena.names;
+        let values: Vec<Rational> = names.iter().map(|name| coordinate(name, round, seed)).collect();
+        let field = Field::choose(seed, 0);
+        let key = |id: Id| {
+            let order = self.arena.reachable(id);
+            let word = modular::evaluate(self.arena, &order, field).unwrap_or(0);
+            Rational::Small((mix(word) >> 44) as i64 + 1, 1 << 18)
+        };
+        evaluate::evaluate(self.arena, &self.order, &Point { values: &values, domain, precision, key: &key })
+    }
+
+    /// The value of a constant.
+    pub(super) fn constant(&self, precision: u64, steps: &mut Steps) -> Option<Complex> {
+        if self.has_variables || !steps.spend(self.cost(precision)) {
+            return None;
+        }
+        match self.value_at(0, 0, Domain::Complex, precision).0 {
+            Value::Defined(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_constant(&self) -> bool {
+        !self.has_variables
+    }
+}
+
+/// The value of a variable in a round: a dyadic number, so that it is exact.
+fn coordinate(name: &str, round: u64, seed: u64) -> Rational {
+    let word = mix(key_of(name) ^ mix(seed ^ mix(round + 1)));
+    let unit = 1_i64 << 20;
+    let below = |limit: i64| (word >> 16) as i64 % limit;
+    let sign = if word & 1 == 0 { 1 } else { -1 };
+    // Integers differ from round to round, as steps of 5 pass through all remainders.
+    let first = mix(key_of(name) ^ mix(seed)) >> 16;
+    let integral = |n: u64| 1 + ((first + round / 8 * 5) % n) as i64;
+    match round % 8 {
+        // Up to 4, from −3 to 3, from −1 to 1, from −4 to 0.
+        0 => Rational::from_dyadic(below(4 * unit) | 1, 20),
+        1 => Rational::from_dyadic(sign * (below(3 * unit) | 1), 20),
+        2 => Rational::from_dyadic(sign * (below(unit) | 1), 20),
+        3 => Rational::from_dyadic(-(below(4 * unit) | 1), 20),
+        4 => Rational::Small(integral(12), 1),
+        5 => Rational::from_dyadic(below(50 * unit) | 1, 20),
+        6 => Rational::Small(sign * integral(9), 1),
+        _ => Rational::from_dyadic(below(unit) | 1, 20),
+    }
+}
+
+/// Decides whether two expressions are the same function.
+pub(super) fn same(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Same {
+    if !steps.spend((a.order.len() + b.order.len()) as u64 / 16) {
+        return Same::Unknown("steps");
+    }
+    match in_fields(a, b, seed) {
+        Some(true) if a.class == Class::Rational && b.class == Class::Rational => return Same::Yes,
+        Some(true) if is_defined_somewhere(a, b, seed, steps) => return Same::Yes,
+        Some(false) if a.class == Class::Rational && b.class == Class::Rational => return Same::No,
+        None if a.class == Class::Rational && b.class == Class::Rational => return Same::No,
+        _ => {}
+    }
+    if a.has_variables || b.has_variables { at_points(a, b, seed, steps) } else { as_constants(a, b, steps) }
+}
+
+/// Whether the values agree in some prime fields; nothing if a value is missing in all tried.
+fn in_fields(a: &Subject<'_>, b: &Subject<'_>, seed: u64) -> Option<bool> {
+    let mut n_agreeing = 0;
+    for round in 0..6 {
+        let field = Field::choose(seed, round);
+        let values = (modular::evaluate(a.arena, &a.order, field), modular::evaluate(b.arena, &b.order, field));
+        let (Some(x), Some(y)) = values else { continue };
+        if x != y {
+            return Some(false);
+        }
+        n_agreeing += 1;
+        if n_agreeing == N_FIELDS {
+            return Some(true);
+        }
+    }
+    None
+}
+
+fn domain(a: &Subject<'_>, b: &Subject<'_>) -> Domain {
+    if a.has_i || b.has_i || !(a.has_variables || b.has_variables) { Domain::Complex } else { Domain::Real }
+}
+
+fn is_defined_somewhere(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> bool {
+    let domain = domain(a, b);
+    (0..ALWAYS).any(|round| {
+        let is_defined =
+            |subject: &Subject<'_>| matches!(subject.value_at(round, seed, domain, COARSE).0, Value::Defined(_));
+        steps.spend(a.cost(COARSE) + b.cost(COARSE)) && is_defined(a) && is_defined(b)
+    })
+}
+
+/// What a point says.
+enum Finding {
+    Agree,
+    Differ,
+    Nothing,
+}
+
+fn at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Same {
+    let domain = domain(a, b);
+    let mut n_agreeing = 0;
+    for round in 0..N_ROUNDS {
+        for precision in [COARSE, FINE] {
+            if !steps.spend(a.cost(precision) + b.cost(precision)) {
+                return Same::Unknown("steps");
+            }
+            let x = a.value_at(round, seed, domain, precision);
+            let y = b.value_at(round, seed, domain, precision);
+            match compare_values(&x, &y, precision) {
+                Finding::Differ => return Same::No,
+                Finding::Agree if precision == FINE => n_agreeing += 1,
+                _ => {}
+            }
+        }
+        if n_agreeing >= ENOUGH && round + 1 >= ALWAYS {
+            return Same::Yes;
+        }
+    }
+    // A function of integers, such as a factorial, is defined in a few rounds only.
+    if n_agreeing >= FEW { Same::Yes } else { Same::Unknown("points") }
+}
+
+fn as_constants(a: &Subject<'_>, b: &Subject<'_>, steps: &mut Steps) -> Same {
+    for precision in [COARSE, FINE, FINEST] {
+        if !steps.spend(a.cost(precision) + b.cost(precision)) {
+            return Same::Unknown("steps");
+        }
+        let x = a.value_at(0, 0, Domain::Complex, precision);
+        let y = b.value_at(0, 0, Domain::Complex, precision);
+        match compare_values(&x, &y, precision) {
+            Finding::Differ => return Same::No,
+            Finding::Agree if precision == FINEST => return Same::Yes,
+            _ => {}
+        }
+    }
+    Same::Unknown("precision")
+}
+
+fn compare_values(x: &(Value, i64), y: &(Value, i64), precision: u64) -> Finding {
+    match (&x.0, &y.0) {
+        (Value::Defined(a), Value::Defined(b)) => {
+            let Some(gap) = a.sub(b, precision) else { return Finding::Nothing };
+            if !gap.contains_zero() {
+                return Finding::Differ;
+            }
+            let size =
+                if a.contains_zero() && b.contains_zero() { x.1.max(y.1) } else { a.magnitude().max(b.magnitude()) };
+            let needed = if precision == FINEST { FINEST as i64 * 3 / 4 } else { AGREEMENT };
+            if gap.is_zero() || gap.magnitude() < size - needed { Finding::Agree } else { Finding::Nothing }
+        }
+        (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => Finding::Differ,
+        _ => Finding::Nothing,
+    }
+}
+
+/// The sign of the factor by which two functions differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Factor {
+    Positive,
+    Negative,
+    /// Not real, or of a sign that is not known.
+    Other,
+}
+
+/// Whether `a = c · b` for a constant `c` that is not zero, and its sign.
+pub(super) fn proportional(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Option<Factor> {
+    if !(a.has_variables && b.has_variables) {
+        return None;
+    }
+    let is_proved = are_proportional_in_fields(a, b, seed)?;
+    let is_rational = a.class == Class::Rational && b.class == Class::Rational;
+    if !is_proved && is_rational {
+        return None;
+    }
+    ratio_at_points(a, b, seed, steps, is_proved)
+}
+
+/// Whether the ratio of the values is the same at three points of a field; nothing if both vanish everywhere.
+fn are_proportional_in_fields(a: &Subject<'_>, b: &Subject<'_>, seed: u64) -> Option<bool> {
+    let mut first: Option<(u64, u64)> = None;
+    let mut n_points = 0;
+    for round in 0..8 {
+        let field = Field::choose(seed, 0).at(round);
+        let values = (modular::evaluate(a.arena, &a.order, field), modular::evaluate(b.arena, &b.order, field));
+        let (Some(x), Some(y)) = values else { continue };
+        if (x == 0) != (y == 0) {
+            return Some(false);
+        }
+        if x == 0 {
+            continue;
+        }
+        n_points += 1;
+        match first {
+            None => first = Some((x, y)),
+            Some((u, v)) if field.product(x, v) != field.product(y, u) => return Some(false),
+            Some(_) if n_points == 3 => return Some(true),
+            Some(_) => {}
+        }
+    }
+    if n_points == 0 { None } else { Some(n_points >= 3) }
+}
+
+fn ratio_at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps, is_proved: bool) -> Option<Factor> {
+    let domain = domain(a, b);
+    let mut first: Option<Complex> = None;
+    let mut n_agreeing = 0;
+    for round in 0..N_ROUNDS {
+        if !steps.spend(a.cost(FINE) + b.cost(FINE)) {
+            return None;
+        }
+        let x = a.value_at(round, seed, domain, FINE);
+        let y = b.value_at(round, seed, domain, FINE);
+        let (x, y) = match (x.0, y.0) {
+            (Value::Defined(x), Value::Defined(y)) => (x, y),
+            (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => return None,
+            _ => continue,
+        };
+        let Some(ratio) = x.div(&y, FINE).filter(|ratio| !ratio.contains_zero()) else { continue };
+        match &first {
+            None => first = Some(ratio),
+            Some(other) => match compare_values(&(Value::Defined(ratio), 0), &(Value::Defined(other.clone()), 0), FINE)
+            {
+                Finding::Differ => return None,
+                Finding::Agree => n_agreeing += 1,
+                Finding::Nothing => continue,
+            },
+        }
+        if is_proved || (n_agreeing >= ENOUGH && round + 1 >= ALWAYS) {
+            return first.map(|ratio| sign_of(&ratio));
+        }
+    }
+    None
+}
+
+fn sign_of(ratio: &Complex) -> Factor {
+    if !ratio.is_real() {
+        Factor::Other
+    } else if ratio.re.is_positive() {
+        Factor::Positive
+    } else if ratio.re.is_negative() {
+        Factor::Negative
+    } else {
+        Factor::Other
+    }
+}
+
+impl Subject<'_> {
+    /// The name of the variable, if there is one only.
+    pub(super) fn only_variable(&self) -> Option<String> {
+        let mut found = None;
+        for &id in &self.order {
+            match (self.arena.symbol(id), &found) {
+                (Some(name), None) => found = Some(name.to_owned()),
+                (Some(name), Some(known)) if name != known => return None,
+                _ => {}
+            }
+        }
+        found
+    }
+}
