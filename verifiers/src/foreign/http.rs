@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response, Uri, header};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::judge::try_once;
@@ -67,7 +67,7 @@ pub fn new(name: &str, mut options: HttpOptions) -> Result<HttpJudge, String> {
         .timeout_connect(Some(timeout.min(LONGEST_CONNECT)))
         .max_idle_connections_per_host(options.workers)
         .max_idle_connections(options.workers)
-        .tls_config(tls());
+        .tls_config(tls(&url));
     let config = if is_loopback(host) { config.proxy(None) } else { config };
     Ok(HttpJudge {
         name: name.to_owned(),
@@ -103,10 +103,15 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The certificates that the system trusts, those of a laboratory of its own included.
-fn tls() -> TlsConfig {
+/// Trusts whom the system trusts, a laboratory's own authority included.
+fn tls(url: &Uri) -> TlsConfig {
+    let trusted = match url.scheme_str() {
+        Some("https") => rustls_native_certs::load_native_certs().certs,
+        _ => vec![],
+    };
+    let trusted: Vec<Certificate<'static>> = trusted.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     TlsConfig::builder()
-        .root_certs(RootCerts::PlatformVerifier)
+        .root_certs(RootCerts::Specific(Arc::new(trusted)))
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .build()
 }
@@ -204,6 +209,8 @@ impl HttpJudge {
     /// Sends a request, and again after a while as long as it does not reach the judge.
     fn ask(&self, unit: &Unit, attempts: &[Attempt<'_>]) -> Result<Vec<Answer>, Setback> {
         let body = self.body(unit, attempts);
+        // What had its retries among others most likely fails for a reason of its own.
+        let retries = if unit.alone { self.options.retries.min(1) } else { self.options.retries };
         let mut wait = self.backoff;
         let mut n_retries = 0;
         loop {
@@ -212,7 +219,7 @@ impl HttpJudge {
                 Err(setback) => setback,
             };
             let is_busy = setback.kind == Kind::Busy || setback.kind == Kind::Down && setback.retry_after.is_some();
-            if !is_busy || n_retries == self.options.retries {
+            if !is_busy || n_retries == retries {
                 return Err(setback);
             }
             n_retries += 1;
@@ -323,7 +330,7 @@ impl Setback {
 fn refused(response: &Response<Body>, text: &str) -> Setback {
     let status = response.status();
     let said = if text.trim().is_empty() { String::new() } else { format!(": {}", quoted(text)) };
-    let why = format!("the judge answered with status {status}{said}");
+    let why = format!("the judge answered with status {}{said}", status.as_u16());
     let after = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     match status.as_u16() {
         300..=399 => {

@@ -33,9 +33,9 @@ pub(super) enum Calls {
     },
     /// So many attempts a request, those of a task together.
     Several {
-        /// Attempts in a request, unless one task has more.
+        /// Attempts in a request.
         most: usize,
-        /// Whether the attempts at a task may never be parted.
+        /// Whether the attempts at a task may never be parted, even where they are more.
         together: bool,
     },
 }
@@ -52,13 +52,15 @@ impl Calls {
     pub(super) fn units(self, attempts: &[Attempt<'_>], n_workers: usize) -> Vec<Unit> {
         match self {
             Self::One { .. } => (0..attempts.len()).map(|row| Unit::new(vec![row])).collect(),
-            Self::Several { most, .. } => {
-                let most = most.min(attempts.len().div_ceil(n_workers));
+            Self::Several { most, together } => {
+                let enough = most.min(attempts.len().div_ceil(n_workers));
+                let groups = groups(attempts, 0..attempts.len());
+                let longest = if together { attempts.len() } else { most };
                 let mut units: Vec<Unit> = vec![];
-                for group in groups(attempts, 0..attempts.len()) {
+                for part in groups.iter().flat_map(|group| group.chunks(longest)) {
                     match units.last_mut() {
-                        Some(unit) if unit.rows.len() + group.len() <= most => unit.rows.extend(group),
-                        _ => units.push(Unit::new(group)),
+                        Some(unit) if unit.rows.len() + part.len() <= enough => unit.rows.extend(part),
+                        _ => units.push(Unit::new(part.to_vec())),
                     }
                 }
                 units
@@ -353,5 +355,33 @@ impl Drop for Pool {
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("launch", &self.launch).field("most_workers", &self.most_workers).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::Task;
+
+    #[track_caller]
+    fn check(calls: Calls, n_workers: usize, expected: &[&[usize]]) {
+        let tasks = ["a", "b", "c"].map(|id| Task::new(id, "?", "v"));
+        let attempts: Vec<Attempt<'_>> = [0, 1, 0, 1, 0, 2]
+            .iter()
+            .map(|&i: &usize| Attempt { task: &tasks[i], completion: "", finished: true })
+            .collect();
+        let units = calls.units(&attempts, n_workers);
+        assert_eq!(units.iter().map(|unit| unit.rows.as_slice()).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn attempts_at_a_task_stay_together() {
+        let several = |most, together| Calls::Several { most, together };
+        check(several(64, false), 1, &[&[0, 2, 4, 1, 3, 5]]);
+        check(several(64, false), 2, &[&[0, 2, 4], &[1, 3, 5]]);
+        check(several(2, false), 1, &[&[0, 2], &[4], &[1, 3], &[5]]);
+        check(several(2, true), 1, &[&[0, 2, 4], &[1, 3], &[5]]);
+        check(several(1, false), 1, &[&[0], &[2], &[4], &[1], &[3], &[5]]);
+        check(Calls::One { ahead: 3 }, 2, &[&[0], &[1], &[2], &[3], &[4], &[5]]);
     }
 }

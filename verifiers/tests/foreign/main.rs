@@ -1,6 +1,8 @@
 //! Judges that live elsewhere, seen through the registry, as users see them.
 
+mod http;
 mod process;
+mod python;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
