@@ -403,7 +403,7 @@ impl Verifier for HttpJudge {
     fn validate(&self, task: &Task) -> Result<(), TaskError> {
         match self.reference(task) {
             None => Ok(()),
-            stated => try_once(self, task, stated),
+            stated => try_once(self, task, stated.as_deref()),
         }
     }
 }
@@ -444,7 +444,7 @@ mod tests {
             none(),
             "the URL holds a password, which would be recorded; use the option `token_env` or `headers`",
         );
-        check("http:", none(), "`http://` is not a URL (invalid format)");
+        check("http:", none(), "`http://` is not a URL (empty string)");
         check(
             "http://127.0.0.1",
             toml::toml! { token_env = "RLVR_NO_SUCH_VARIABLE" },

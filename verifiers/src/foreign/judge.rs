@@ -50,13 +50,13 @@ impl Verifier for WorkerJudge {
         if !self.validate {
             return Ok(());
         }
-        try_once(self, task, self.reference(task))
+        try_once(self, task, self.reference(task).as_deref())
     }
 }
 
 /// Checks that a judge can judge a task: the reference must score 1, if there is one, and anything can be judged.
-pub(super) fn try_once(judge: &dyn Verifier, task: &Task, reference: Option<String>) -> Result<(), TaskError> {
-    let completion = reference.as_deref().unwrap_or_default();
+pub(super) fn try_once(judge: &dyn Verifier, task: &Task, reference: Option<&str>) -> Result<(), TaskError> {
+    let completion = reference.unwrap_or_default();
     match judge.verify(Attempt { task, completion, finished: true }) {
         Verdict::Judged { score, finding, .. } if reference.is_some() && score < 1.0 => {
             let why = format!("verifier `{}` rejects the task's own reference `{completion}`: {finding}", judge.name());

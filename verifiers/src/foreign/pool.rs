@@ -210,6 +210,7 @@ impl Pool {
     fn lead(&self, mut worker: Worker, queue: &Queue, attempts: &[Attempt<'_>]) {
         let mut sent: VecDeque<(String, Unit)> = VecDeque::new();
         let mut since = Instant::now();
+        let mut has_greeted = false; // a worker that greets for ever has no more time than others
         loop {
             let n_before = sent.len();
             self.hand_over(&mut worker, &mut sent, queue, attempts);
@@ -220,10 +221,12 @@ impl Pool {
                 since = Instant::now();
             }
             let fault = match worker.next_message(since + self.limit) {
-                Ok(Message::Ready) => {
+                Ok(Message::Ready) if !has_greeted => {
+                    has_greeted = true;
                     since = Instant::now();
                     continue;
                 }
+                Ok(Message::Ready) => continue,
                 Ok(Message::Reply { id, answers }) => match sent.iter().position(|(other, _)| *other == id) {
                     Some(place) => {
                         let (_, unit) = sent.remove(place).expect("the place was found in it");

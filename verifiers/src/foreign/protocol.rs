@@ -217,19 +217,17 @@ fn mend_surrogates(text: &str) -> Cow<'_, str> {
     let (mut copied, mut at) = (0, 0);
     while let Some(step) = text.get(at..).and_then(|rest| rest.find('\\')) {
         at += step;
-        match unit(at) {
-            Some(first) if high.contains(&first) && unit(at + 6).is_some_and(|second| low.contains(&second)) => {
-                at += 12
-            }
+        at += match unit(at) {
+            Some(first) if high.contains(&first) && unit(at + 6).is_some_and(|second| low.contains(&second)) => 12,
             Some(first) if high.contains(&first) || low.contains(&first) => {
                 mended.push_str(&text[copied..at]);
                 mended.push_str("\\ufffd");
-                at += 6;
-                copied = at;
+                copied = at + 6;
+                6
             }
-            Some(_) => at += 6,
-            None => at += 2, // an escape of one letter, such as `\\`; what is behind it may be no boundary, and ends it
-        }
+            Some(_) => 6,
+            None => 2, // an escape of one letter, such as `\\`; what is behind it may be no boundary, and ends it
+        };
     }
     if copied == 0 {
         return Cow::Borrowed(text);
@@ -350,10 +348,11 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// Cuts a text at a character, with a mark.
 pub(super) fn cut(text: &str, longest: usize) -> Cow<'_, str> {
-    match text.len() {
-        n if n <= longest => Cow::Borrowed(text),
-        _ => Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(longest)])),
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
     }
+    let end = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    Cow::Owned(format!("{}…", &text[..end]))
 }
 
 #[cfg(test)]

@@ -143,7 +143,8 @@ fn one_poisonous_attempt_costs_nobody_else() {
         let poisonous = |attempt: &Value| attempt["completion"] == "poison";
         if body["attempts"].as_array().unwrap().iter().any(poisonous) { found() } else { ok(&grade_all(body)) }
     };
-    let replies: [(fn() -> Reply, &str); 6] = [
+    type Case = (fn() -> Reply, &'static str);
+    let replies: [Case; 6] = [
         (|| (500, "", "boom".into()), "the judge answered with status 500: `boom`"),
         (|| (422, "", "too rude".into()), "the judge answered with status 422"),
         (|| (200, "", "<html>".into()), "the reply is not JSON (expected value at line 1 column 1): `<html>`"),

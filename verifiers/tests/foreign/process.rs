@@ -11,6 +11,8 @@ use super::{build, has_python, judge, said, write};
 const WORKER: &str = r#"
 import json, os, signal, sys, time
 out = sys.stdout
+last = "nobody"
+print('{"ready": true}')
 def answer(request, **more):
     print(json.dumps(dict(id=request["id"], **more)))
 for line in sys.stdin:
@@ -29,6 +31,10 @@ for line in sys.stdin:
     elif text == "huge": print(json.dumps({"id": request["id"], "score": 1, "detail": {"x": "y" * 3_000_000}}))
     elif text == "endless":
         while True: out.write("x" * 65536)
+    elif text == "greet":
+        while True: print('{"ready": true}')
+    elif text == "echo":
+        while True: print('{"id": "%s", "score": 1}' % last)
     elif text == "close": os.close(1); time.sleep(1000)
     elif text == "nan": print('{"id": "%s", "score": NaN}' % request["id"])
     elif text == "infinity": print('{"id": "%s", "score": 1e999}' % request["id"])
@@ -45,7 +51,7 @@ for line in sys.stdin:
         answer(request, score=1)
     elif text == "blank": print(); answer(request, score=1)
     elif text == "slow": time.sleep(0.3); answer(request, score=0.5, finding="slow")
-    else: answer(request, score=int(text == request["reference"]))
+    else: answer(request, score=int(text == request["reference"])); last = request["id"]
 "#;
 
 fn worker(folder: &Path) -> String {
@@ -59,15 +65,16 @@ const CASES: [(&str, &str); 24] = [
     ("other", "0 wrong"),
     ("end", "the worker ended (exit status: 0)"),
     ("kill", "the worker ended (signal: 9 (SIGKILL))"),
-    ("hang", "there was no answer within 0.7 s; a worker must flush its stdout"),
+    ("hang", "there was no answer within 1.2 s; a worker must flush its stdout"),
     ("right ", "0 wrong"),
-    ("deaf", "there was no answer within 0.7 s"),
+    ("deaf", "there was no answer within 1.2 s"),
     ("garbage", "a reply is not JSON (expected value at line 1 column 1): `Loading weights: 100%`; stdout is for"),
     ("no id", "a reply has no `id`: `{\"score\": 1}`"),
     ("wrong id", "an answer has the `id` \"somebody\", which no request had"),
     ("huge", "a reply is longer than 1 MB; the option `max_reply_mb` allows more"),
     ("endless", "a reply is longer than 1 MB"),
     ("slow", "0.5 slow"),
+    ("greet", "there was no answer within 1.2 s"),
     ("close", "the worker closed its stdout"),
     ("nan", "a reply is not JSON (expected value at line 1 column"),
     ("infinity", "a reply is not JSON (number out of range"),
@@ -76,7 +83,6 @@ const CASES: [(&str, &str); 24] = [
     ("much", "the score 2 is outside 0 to 1; name the scale of the judge in the option `range = [lo, hi]`"),
     ("decline", "no opinion"),
     ("twice", "1 correct"),
-    ("chatty", "1 correct"),
     ("blank", "1 correct"),
 ];
 
@@ -88,8 +94,8 @@ fn whatever_a_worker_does_costs_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let name = worker(folder.path());
     let task = Task::new("t", "?", "process").with_reference("right");
-    for options in ["batch = 1\nworkers = 1", "batch = 8\nworkers = 1", "batch = 8\nworkers = 3"] {
-        let process = build(&name, &format!("{options}\ntimeout_s = 0.7")).unwrap();
+    for options in ["batch = 1\nworkers = 1", "batch = 8\nworkers = 3"] {
+        let process = build(&name, &format!("{options}\ntimeout_s = 1.2\nready_s = 60")).unwrap();
         let completions = CASES.map(|(completion, _)| completion);
         let verdicts = judge(&*process, &task, &completions);
         for ((completion, expected), verdict) in CASES.iter().zip(&verdicts) {
@@ -99,6 +105,32 @@ fn whatever_a_worker_does_costs_nobody_else() {
         let Interventions { restarts, killed } = process.interventions();
         assert!(restarts >= 12 && killed >= 8, "{restarts} {killed}");
     }
+}
+
+#[test]
+fn a_hundred_megabytes_on_stderr_are_let_go() {
+    if !has_python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let process = build(&worker(folder.path()), "workers = 1").unwrap();
+    let task = Task::new("t", "?", "process").with_reference("right");
+    let found: Vec<String> = judge(&*process, &task, &["chatty", "crash", "right"]).iter().map(said).collect();
+    assert_eq!([&*found[0], &*found[2]], ["1 correct", "1 correct"]);
+    assert_eq!(found[1], "the worker ended (exit status: 3); its stderr ends in:\nTraceback: it all went wrong");
+}
+
+#[test]
+fn a_worker_that_repeats_itself_gets_no_more_time() {
+    if !has_python() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let process = build(&worker(folder.path()), "workers = 1\nbatch = 1\ntimeout_s = 1.2\nready_s = 60").unwrap();
+    let task = Task::new("t", "?", "process").with_reference("right");
+    let found: Vec<String> = judge(&*process, &task, &["right", "echo", "other"]).iter().map(said).collect();
+    assert!(found[1].starts_with("there was no answer within 1.2 s"), "{}", found[1]);
+    assert_eq!([&*found[0], &*found[2]], ["1 correct", "0 wrong"]);
 }
 
 #[test]
@@ -182,7 +214,7 @@ fn readiness_is_awaited() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("import time; time.sleep(0.5); print('{{\"ready\": true}}'){WORKER}");
+    let text = format!("import time; time.sleep(0.5){WORKER}");
     let path = write(folder.path(), "ready.py", &text);
     let name = format!("process:python3 {}", path.display());
     let task = Task::new("t", "?", "process").with_reference("right");
@@ -243,7 +275,8 @@ fn nothing_is_left_over() {
         marker.display().to_string()
     );
     let path = write(folder.path(), "worker.py", &text);
-    let process = build(&format!("process:python3 {}", path.display()), "workers = 2\ntimeout_s = 0.5").unwrap();
+    let process =
+        build(&format!("process:python3 {}", path.display()), "workers = 2\ntimeout_s = 0.5\nready_s = 60").unwrap();
     let task = Task::new("t", "?", "process").with_reference("right");
     judge(&*process, &task, &["right", "crash", "hang", "right"]);
     let start = Instant::now();

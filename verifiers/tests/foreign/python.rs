@@ -131,7 +131,7 @@ fn one_poisonous_completion_costs_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let task = Task::new("t", "?", "trl");
     for options in ["workers = 1", "workers = 2\nbatch = 3"] {
-        let trl = build(&rewards(folder.path(), "picky"), &format!("{options}\ntimeout_s = 0.7")).unwrap();
+        let trl = build(&rewards(folder.path(), "picky"), &format!("{options}\ntimeout_s = 1.2")).unwrap();
         let texts = ["a", "raise", "half", "none", "nan", "exit", "b", "die", "inf", "text", "hang", "much", "c"];
         let found: Vec<String> = judge(&*trl, &task, &texts).iter().map(said).collect();
         let starts = [
@@ -145,7 +145,7 @@ fn one_poisonous_completion_costs_nobody_else() {
             "the worker ended (exit status: 4)",
             "`picky` returned inf, which is no score",
             "`picky` returned '1', not a number",
-            "there was no answer within 0.7 s",
+            "there was no answer within 1.2 s",
             "the score 2 is outside 0 to 1; name the scale of the judge in the option `range = [lo, hi]`",
             "1 correct",
         ];
