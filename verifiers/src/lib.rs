@@ -41,6 +41,7 @@ pub mod conformance;
 pub mod dataset;
 pub mod exact;
 pub mod extract;
+pub mod foreign;
 pub mod generators;
 pub mod math;
 pub mod panel;

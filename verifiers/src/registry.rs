@@ -154,6 +154,7 @@ impl Default for Registry {
         registry.add_puzzle::<Countdown>();
         registry.add_puzzle::<Modular>();
         registry.add_puzzle::<Sorting>();
+        crate::foreign::register(&mut registry);
         registry
     }
 }
@@ -180,7 +181,7 @@ mod tests {
             "maths",
             &toml::Table::new(),
             "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
-             exact, math, modular, sorting",
+             exact, math, modular, sorting, http:…, https:…, process:…, trl:…, verl:…",
         );
         check(
             "exact",
