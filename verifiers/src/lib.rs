@@ -37,11 +37,13 @@
 //! ```
 
 pub mod conformance;
+pub mod constraints;
 pub mod dataset;
 pub mod exact;
 pub mod extract;
 pub mod generators;
 pub mod math;
+mod memo;
 pub mod panel;
 pub mod random;
 pub mod registry;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
 use crate::math::Math;
@@ -143,6 +144,7 @@ impl Default for Registry {
         let mut registry = Self::empty();
         registry.add_typed("math", Math::new);
         registry.add_typed("exact", Exact::new);
+        registry.add_typed("ifeval", Ifeval::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
@@ -174,7 +176,7 @@ mod tests {
             "maths",
             &toml::Table::new(),
             "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
-             exact, math, modular, sorting",
+             exact, ifeval, math, modular, sorting",
         );
         check(
             "exact",
