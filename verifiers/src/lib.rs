@@ -36,6 +36,7 @@
 //! rlvr_verifiers::conformance::check(&Rhyme, &[task]).unwrap();
 //! ```
 
+pub mod choice;
 pub mod conformance;
 pub mod constraints;
 pub mod dataset;

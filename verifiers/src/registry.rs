@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::choice::Choice;
 use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
@@ -144,6 +145,7 @@ impl Default for Registry {
         let mut registry = Self::empty();
         registry.add_typed("math", Math::new);
         registry.add_typed("exact", Exact::new);
+        registry.add_typed("choice", Choice::new);
         registry.add_typed("ifeval", Ifeval::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
@@ -175,7 +177,7 @@ mod tests {
         check(
             "maths",
             &toml::Table::new(),
-            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
+            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, choice, countdown, \
              exact, ifeval, math, modular, sorting",
         );
         check(
