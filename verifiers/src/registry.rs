@@ -8,8 +8,10 @@ use serde::de::DeserializeOwned;
 use crate::choice::Choice;
 use crate::constraints::Ifeval;
 use crate::exact::Exact;
+use crate::f1::F1;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
 use crate::math::Math;
+use crate::pattern::Pattern;
 use crate::verifier::Verifier;
 
 /// Why a verifier could not be made.
@@ -51,7 +53,7 @@ type SchemeConstructor = Box<dyn Fn(&str, toml::Table) -> Result<Box<dyn Verifie
 /// # use rlvr_verifiers::{Registry, exact::{Exact, ExactOptions}};
 /// let mut registry = Registry::default();
 /// registry.add("shouting", |_: toml::Table| {
-///     Ok(Box::new(Exact::new(ExactOptions { case_sensitive: true })))
+///     Ok(Box::new(Exact::new(ExactOptions { case_sensitive: true, ..ExactOptions::default() })))
 /// });
 /// assert!(registry.build("shouting", &toml::Table::new()).is_ok());
 /// ```
@@ -146,7 +148,9 @@ impl Default for Registry {
         registry.add_typed("math", Math::new);
         registry.add_typed("exact", Exact::new);
         registry.add_typed("choice", Choice::new);
+        registry.add_typed("f1", F1::new);
         registry.add_typed("ifeval", Ifeval::new);
+        registry.add_typed("regex", Pattern::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
@@ -178,12 +182,13 @@ mod tests {
             "maths",
             &toml::Table::new(),
             "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, choice, countdown, \
-             exact, ifeval, math, modular, sorting",
+             exact, f1, ifeval, math, modular, regex, sorting",
         );
         check(
             "exact",
             &toml::toml! { case = true },
-            "verifier `exact`: unknown field `case`, expected `case_sensitive`",
+            "verifier `exact`: unknown field `case`, expected one of `case_sensitive`, `normalise`, `extract`, \
+             `reasoning_end`",
         );
     }
 }
