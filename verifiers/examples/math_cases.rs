@@ -223,6 +223,7 @@ fn said(verdict: &Verdict) -> String {
         Verdict::Judged { finding, detail, .. } => {
             format!("{finding} {}", serde_json::to_string(detail).unwrap_or_default())
         }
+        Verdict::Abstained => "abstained".to_owned(),
         Verdict::Unjudged { why } => format!("unjudged, {why}"),
     }
 }

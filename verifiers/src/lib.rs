@@ -36,15 +36,21 @@
 //! rlvr_verifiers::conformance::check(&Rhyme, &[task]).unwrap();
 //! ```
 
+pub mod answers;
 pub mod cases;
+pub mod choice;
 pub mod conformance;
+pub mod constraints;
 pub mod dataset;
 pub mod exact;
 pub mod extract;
+pub mod f1;
 pub mod foreign;
 pub mod generators;
 pub mod math;
+mod memo;
 pub mod panel;
+pub mod pattern;
 pub mod random;
 pub mod registry;
 pub mod reward;

@@ -5,9 +5,13 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::choice::Choice;
+use crate::constraints::Ifeval;
 use crate::exact::Exact;
+use crate::f1::F1;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
 use crate::math::Math;
+use crate::pattern::Pattern;
 use crate::verifier::Verifier;
 
 /// Why a verifier could not be made.
@@ -49,7 +53,7 @@ type SchemeConstructor = Box<dyn Fn(&str, toml::Table) -> Result<Box<dyn Verifie
 /// # use rlvr_verifiers::{Registry, exact::{Exact, ExactOptions}};
 /// let mut registry = Registry::default();
 /// registry.add("shouting", |_: toml::Table| {
-///     Ok(Box::new(Exact::new(ExactOptions { case_sensitive: true })))
+///     Ok(Box::new(Exact::new(ExactOptions { case_sensitive: true, ..ExactOptions::default() })))
 /// });
 /// assert!(registry.build("shouting", &toml::Table::new()).is_ok());
 /// ```
@@ -149,6 +153,10 @@ impl Default for Registry {
         let mut registry = Self::empty();
         registry.add_typed("math", Math::new);
         registry.add_typed("exact", Exact::new);
+        registry.add_typed("choice", Choice::new);
+        registry.add_typed("f1", F1::new);
+        registry.add_typed("ifeval", Ifeval::new);
+        registry.add_typed("regex", Pattern::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
@@ -176,17 +184,23 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
-        check(
-            "maths",
-            &toml::Table::new(),
-            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
-             exact, math, modular, sorting, http:…, https:…, process:…, trl:…, verl:…",
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error =
+            Registry::default().build("maths", &toml::Table::new()).err().expect("it must be refused").to_string();
+        assert!(
+            error.starts_with("there is no verifier `maths` (did you mean `math`?); known are arithmetic, "),
+            "{error}"
         );
+        assert!(error.contains("process:…"), "{error}");
+    }
+
+    #[test]
+    fn refusals() {
         check(
             "exact",
             &toml::toml! { case = true },
-            "verifier `exact`: unknown field `case`, expected `case_sensitive`",
+            "verifier `exact`: unknown field `case`, expected one of `case_sensitive`, `normalise`, `extract`, \
+             `reasoning_end`",
         );
     }
 }

@@ -311,7 +311,7 @@ def first(key, *tables):
 def score_of(value, name):
     """Returns the verdict that a number is; the range is checked by rlvr."""
     if value is None:
-        return unjudged("`%s` returned None: it does not apply to this attempt" % name)
+        return {"outcome": "abstained"}  # it does not apply to this attempt
     if hasattr(value, "item") and not isinstance(value, (int, float)):
         value = value.item()  # a number of numpy or torch
     if not isinstance(value, (int, float)):

@@ -62,7 +62,7 @@ pub(super) fn try_once(judge: &dyn Verifier, task: &Task, reference: Option<&str
             let why = format!("verifier `{}` rejects the task's own reference `{completion}`: {finding}", judge.name());
             Err(TaskError::unusable(task, why))
         }
-        Verdict::Judged { .. } => Ok(()),
+        Verdict::Judged { .. } | Verdict::Abstained => Ok(()),
         Verdict::Unjudged { why } => Err(TaskError::unusable(task, why)),
     }
 }

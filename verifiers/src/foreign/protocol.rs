@@ -144,6 +144,8 @@ enum Score {
     Ranged(f64),
     /// An outcome from 0 to 1, whatever the scale of scores.
     Outcome(f64),
+    /// None: the judge has no opinion.
+    Abstained,
 }
 
 /// Why there is no score.
@@ -248,8 +250,11 @@ pub(super) fn read_answer(value: Value) -> Answer {
         None | Some(Value::Null) => {}
         Some(Value::String(outcome)) if outcome == "judged" => {}
         Some(Value::String(outcome)) if outcome == "unjudged" => return Err(read_refusal(object)),
+        Some(Value::String(outcome)) if outcome == "abstained" => {
+            return Ok(Grade { value: Score::Abstained, finding: None, detail: Detail::new() });
+        }
         Some(other) => {
-            let why = format!("`outcome` is {}, but must be \"judged\" or \"unjudged\"", quoted(&other.to_string()));
+            let why = format!("`outcome` is {}, but must be \"judged\", \"unjudged\" or \"abstained\"", quoted(&other.to_string()));
             return Err(Refusal::new(why));
         }
     }
@@ -320,6 +325,7 @@ impl Grade {
     pub(super) fn into_verdict(self, range: Range) -> Result<Verdict, Refusal> {
         let Self { value, finding, mut detail } = self;
         let score = match value {
+            Score::Abstained => return Ok(Verdict::Abstained),
             Score::Outcome(outcome) => outcome,
             Score::Ranged(score) => {
                 if range != Range::default() {
@@ -372,6 +378,7 @@ mod tests {
                         format!("{id}: {score} {finding} {}", serde_json::to_string(&detail).unwrap())
                     }
                     Ok(Verdict::Unjudged { why }) => format!("{id}: {why}"),
+                    Ok(Verdict::Abstained) => format!("{id}: abstained"),
                     Err(refusal) => format!("{id}: {}", refusal.why),
                 }
             }
@@ -398,6 +405,7 @@ mod tests {
         );
         check(r#"{"id": "a", "outcome": "unjudged", "score": 1, "why": "no GPU"}"#, "a: no GPU");
         check(r#"{"id": "a", "outcome": "unjudged"}"#, "a: the judge declined and did not say why");
+        check(r#"{"id": "a", "outcome": "abstained", "score": 1}"#, "a: abstained");
         check(r#"{"id": "a", "acc": true, "score": -0.3}"#, r#"a: 1 correct {"score":-0.3}"#);
         check(r#"{"id": "a", "verdicts": [{"score": 1}, {}]}"#, "a: 2 answers");
         check(r#"{"id": "a", "score": 1, "detail": {"cut": "\ud83d"}}"#, "a: 1 correct {\"cut\":\"\u{fffd}\"}");
@@ -415,7 +423,7 @@ mod tests {
         check(r#"{"id": "a", "acc": 2}"#, "a: `acc` is 2, but must be 0 to 1");
         check(
             r#"{"id": "a", "outcome": "ok", "score": 1}"#,
-            "a: `outcome` is `\"ok\"`, but must be \"judged\" or \"unjudged\"",
+            "a: `outcome` is `\"ok\"`, but must be \"judged\", \"unjudged\" or \"abstained\"",
         );
         check(
             r#"{"id": "a", "score": 1, "finding": "unjudged"}"#,

@@ -10,7 +10,7 @@
 //! `answer`, `solution`, `ground_truth` and `reference`, each with the reference, where neither has them; a task that
 //! lacks a column has `None` in it. `trainer_state`, `log_extra` and `log_metric` are there and do nothing. A call that
 //! fails is tried again for each completion alone, unless `rows_depend` says that the function compares them; then for
-//! each task alone. `None` for a completion says that the function does not apply: it is unjudged.
+//! each task alone. `None` for a completion says that the function does not apply: it abstains.
 //!
 //! # verl
 //!

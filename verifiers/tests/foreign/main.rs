@@ -44,5 +44,6 @@ fn said(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Judged { score, finding, .. } => format!("{score} {finding}"),
         Verdict::Unjudged { why } => why.clone(),
+        Verdict::Abstained => "abstained".to_owned(),
     }
 }

@@ -138,7 +138,7 @@ fn one_poisonous_completion_costs_nobody_else() {
             "1 correct",
             "ValueError: I do not like raise",
             "0.5 partial",
-            "`picky` returned None: it does not apply to this attempt",
+            "abstained",
             "`picky` returned nan, which is no score",
             "SystemExit: 3",
             "1 correct",
