@@ -1,6 +1,6 @@
 //! From a config to the things a run works with: tasks, verifiers, tokenizer, weights.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use rlvr_rollouts::{Model, Tokenizer};
 use rlvr_verifiers::dataset::{self, TaskSource};
 use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::random::key_of;
+use rlvr_verifiers::text::shown;
 use rlvr_verifiers::{Panel, Registry, Task};
 use tch::Device;
 
@@ -40,7 +41,7 @@ impl Tasks {
         let train = load_all(&config.tasks, Split::Train)?;
         let eval = load_all(&config.eval.tasks, Split::Eval)?;
         let panel = panel(config, registry, train.iter().chain(&eval))?;
-        let mut warnings = vec![];
+        let mut warnings: Vec<String> = unannounced(config, train.iter().chain(&eval)).collect();
         let train = sound(&panel, train, "training", &mut warnings)?;
         let eval = if eval.is_empty() { eval } else { sound(&panel, eval, "held-out", &mut warnings)? };
         if train.len() < config.rollouts.prompts_per_step {
@@ -105,6 +106,21 @@ fn panel<'a>(
         panel.add(registry, &config.verifiers, name).context("`reward.parts`")?;
     }
     Ok(panel)
+}
+
+/// Reports verifiers outside this process that only lines of task files name: whoever wrote the file chose what runs here.
+fn unannounced<'a>(config: &RunConfig, tasks: impl Iterator<Item = &'a Task>) -> impl Iterator<Item = String> {
+    let sources = config.tasks.iter().chain(&config.eval.tasks).filter_map(|source| source.verifier.as_deref());
+    let named: HashSet<&str> =
+        sources.chain(config.verifiers.keys().map(String::as_str)).chain(config.reward.verifiers()).collect();
+    let foreign = tasks.map(|task| task.verifier.as_str()).filter(|name| name.contains(':') && !named.contains(name));
+    let unannounced: BTreeSet<String> = foreign.map(str::to_owned).collect();
+    unannounced.into_iter().map(|name| {
+        format!(
+            "a task file names the verifier `{}`, which runs with your rights; a section `[verifiers.\"{0}\"]` says that you know",
+            shown(&name)
+        )
+    })
 }
 
 fn load_all(sources: &[TaskSource], split: Split) -> anyhow::Result<Vec<Task>> {

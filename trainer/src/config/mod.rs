@@ -16,6 +16,7 @@ use rlvr_rollouts::Sampling;
 use rlvr_rollouts::engine::DEFAULT_MAX_ROWS;
 use rlvr_verifiers::RewardConfig;
 use rlvr_verifiers::dataset::TaskSource;
+use rlvr_verifiers::foreign::located;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -350,6 +351,11 @@ impl RunFile {
         for path in config.paths_mut() {
             *path = resolved(folder, path);
         }
+        let folder = resolved(folder, Path::new(""));
+        for name in config.verifier_names_mut() {
+            *name = located(name, &folder);
+        }
+        config.verifiers = config.verifiers.into_iter().map(|(name, table)| (located(&name, &folder), table)).collect();
         config.validate().map_err(ConfigError::Value)?;
         Ok(config)
     }
@@ -364,6 +370,11 @@ impl RunConfig {
         });
         let tasks = self.tasks.iter_mut().chain(&mut self.eval.tasks).filter_map(|source| source.path.as_mut());
         self.policy.path.iter_mut().chain(tasks).chain(of_data)
+    }
+
+    fn verifier_names_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let tasks = self.tasks.iter_mut().chain(&mut self.eval.tasks).filter_map(|source| source.verifier.as_mut());
+        tasks.chain(self.reward.parts.iter_mut().map(|part| &mut part.verifier))
     }
 
     /// Returns the file that is saved in the run folder.

@@ -9,6 +9,7 @@ mod source;
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::foreign::located;
 use crate::generators::{self, Split, TaskSet};
 use crate::random::key_of;
 use crate::task::{Message, Prompt, Task, TaskError};
@@ -61,7 +62,8 @@ fn from_file(source: &TaskSource, folder: &Path, split: Split) -> Result<Vec<Tas
             continue;
         }
         let at_line = |why: String| TaskError::Line { path: path.clone(), line: i + 1, why };
-        let task = columns::task_of_line(source, line, i + 1).map_err(at_line)?;
+        let mut task = columns::task_of_line(source, line, i + 1).map_err(at_line)?;
+        task.verifier = located(&task.verifier, path.parent().unwrap_or(Path::new("")));
         if !ids.insert(task.id.clone()) {
             return Err(at_line(format!("the id `{}` has been used before; ids must be unique", task.id)));
         }

@@ -524,6 +524,9 @@ fn direct(text: &str) -> Value<'_> {
             false => Value { is_percent, ..Value::new(list.text) },
         };
     }
+    if let Some(letter) = leading_choice(text) {
+        return Value::new(letter);
+    }
     let clause = [" because", " since ", ", which", ", since", ", as ", ", because", ", so ", " as required"];
     let end = clause.iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
     let text = trim(&text[..end]);
@@ -535,6 +538,15 @@ fn direct(text: &str) -> Value<'_> {
         return Value { is_percent, ..Value::new(head.trim_end_matches([',', ';'])) };
     }
     Value::new(text)
+}
+
+/// Returns the letter of a choice that a remark follows: "D, it cannot be A". A second choice is no remark.
+fn leading_choice(text: &str) -> Option<&str> {
+    const OTHERS: [&str; 10] = ["or", "and", "maybe", "perhaps", "possibly", "but", "either", "unless", "ou", "oder"];
+    let letter = text.get(..1).filter(|letter| letter.as_bytes()[0].is_ascii_uppercase())?;
+    let rest = text[1..].trim_start_matches([',', ';', '.', ')', ' ']);
+    let word = &rest[..rest.find(|c: char| !c.is_lowercase()).unwrap_or(rest.len())];
+    (word.chars().count() > 1 && rest.len() + 1 < text.len() && !OTHERS.contains(&word)).then_some(letter)
 }
 
 /// Reads prose that contains its value: what stands behind its last verb, or the one thing in it.
@@ -605,6 +617,8 @@ mod tests {
         check("The answer is\n$$\n9\n$$", Some("9"));
         check("The answer is (C).", Some("(C)"));
         check("The answer is option C.", Some("C"));
+        check("The answer is for sure D, it cannot be A or B", Some("D"));
+        check("The answer is D or A", Some("D or A"));
         check("The answer is: **7**.", Some("7"));
         check("The answer to the question is 7", Some("7"));
         check("Answer: x = 5, y = 6", Some("x = 5, y = 6"));

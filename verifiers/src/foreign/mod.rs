@@ -30,6 +30,8 @@ pub mod python;
 pub use http::HttpJudge;
 pub use judge::WorkerJudge;
 
+use std::path::Path;
+
 use crate::registry::Registry;
 use crate::verifier::Verifier;
 
@@ -43,6 +45,29 @@ pub fn register(registry: &mut Registry) {
     }
     registry.add_scheme("trl", |place, table| boxed(python::trl(place, options::read(table)?)));
     registry.add_scheme("verl", |place, table| boxed(python::verl(place, options::read(table)?)));
+}
+
+/// Makes the file of a `trl:` or `verl:` name absolute, so that the name holds from anywhere; other names stay.
+///
+/// A relative path starts at `folder`, or at the current folder where only that has such a file.
+///
+/// # Examples
+///
+/// ```
+/// use std::path::Path;
+/// use rlvr_verifiers::foreign::located;
+///
+/// assert_eq!(located("trl:rewards.py:brevity", Path::new("/configs")), "trl:/configs/rewards.py:brevity");
+/// assert_eq!(located("math", Path::new("/configs")), "math");
+/// ```
+pub fn located(name: &str, folder: &Path) -> String {
+    let Some((scheme @ ("trl" | "verl"), place)) = name.split_once(':') else { return name.to_owned() };
+    let is_here = |path: &Path| !folder.join(path).is_file() && path.is_file();
+    let found = if is_here(python::file_of(place)) { std::env::current_dir().ok() } else { Some(folder.to_owned()) };
+    match found {
+        Some(folder) => format!("{scheme}:{}", folder.join(place).display()),
+        None => name.to_owned(),
+    }
 }
 
 fn boxed(judge: Result<impl Verifier + 'static, String>) -> Result<Box<dyn Verifier>, String> {

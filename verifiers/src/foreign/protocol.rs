@@ -254,7 +254,10 @@ pub(super) fn read_answer(value: Value) -> Answer {
             return Ok(Grade { value: Score::Abstained, finding: None, detail: Detail::new() });
         }
         Some(other) => {
-            let why = format!("`outcome` is {}, but must be \"judged\", \"unjudged\" or \"abstained\"", quoted(&other.to_string()));
+            let why = format!(
+                "`outcome` is {}, but must be \"judged\", \"unjudged\" or \"abstained\"",
+                quoted(&other.to_string())
+            );
             return Err(Refusal::new(why));
         }
     }

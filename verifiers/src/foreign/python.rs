@@ -68,6 +68,13 @@ pub fn verl(place: &str, options: VerlOptions) -> Result<WorkerJudge, String> {
     WorkerJudge::new(format!("verl:{place}"), pool, worker)
 }
 
+/// The file in `FILE.py:FUNCTION`, where the function may be missing.
+pub(super) fn file_of(place: &str) -> &Path {
+    let file =
+        place.rsplit_once(':').map_or(place, |(file, function)| if function.contains('/') { place } else { file });
+    Path::new(file)
+}
+
 /// Splits `FILE.py:FUNCTION`.
 fn split_place<'a>(scheme: &str, place: &'a str, default: Option<&'a str>) -> Result<(PathBuf, &'a str), String> {
     let (path, function) = match (place.rsplit_once(':'), default) {
