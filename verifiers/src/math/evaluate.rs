@@ -39,24 +39,47 @@ pub(super) struct Point<'a> {
     pub(super) key: &'a dyn Fn(Id) -> Rational,
 }
 
-/// The value of an expression, and the largest exponent of two of all values met on the way.
-pub(super) fn evaluate(arena: &Arena, order: &[Id], point: &Point<'_>) -> (Value, i64) {
+/// The exponents of two of all values met on the way to a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) high: i64,
+    low: i64,
+}
+
+impl Extent {
+    /// How many bits lie between the largest and the smallest value that is not zero.
+    pub(super) fn bits(self, other: Self) -> u64 {
+        self.high.max(other.high).saturating_sub(self.low.min(other.low)).max(0) as u64
+    }
+
+    fn include(&mut self, value: &Complex) {
+        for part in [&value.re, &value.im] {
+            if !part.contains_zero() {
+                self.high = self.high.max(part.magnitude());
+                self.low = self.low.min(part.magnitude());
+            }
+        }
+    }
+}
+
+/// The value of an expression.
+pub(super) fn evaluate(arena: &Arena, order: &[Id], point: &Point<'_>) -> (Value, Extent) {
     let low = order[0] as usize;
     let last = order[order.len() - 1] as usize;
     let mut values: Vec<Option<Complex>> = vec![None; last + 1 - low];
-    let mut scale = i64::MIN / 4;
+    let mut extent = Extent { high: 0, low: 0 };
     for &id in order {
         let at = |child: Id| values[child as usize - low].as_ref().expect("children come first");
         match step(arena, id, &at, point) {
             Value::Defined(value) => {
-                scale = scale.max(value.magnitude());
+                extent.include(&value);
                 values[id as usize - low] = Some(value);
             }
-            other => return (other, scale),
+            other => return (other, extent),
         }
     }
     let value = values[last - low].take().expect("the root comes last");
-    (Value::Defined(value), scale)
+    (Value::Defined(value), extent)
 }
 
 fn known(value: Option<Complex>) -> Value {

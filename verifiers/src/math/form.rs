@@ -35,8 +35,8 @@ pub(super) enum Form {
     Relation(Relation),
     /// `3:4` or `1:2:3`.
     Ratio(Vec<Id>),
-    /// `12:05`, with its two-digit parts.
-    Time(Vec<i64>),
+    /// `12:05 p.m.`, with its two-digit parts.
+    Time(Vec<i64>, Option<Half>),
     /// Digits in a base, which is part of the answer.
     Based(Rational, u32),
     /// A value up to multiples of a modulus.
@@ -49,6 +49,13 @@ pub(super) enum Form {
     Choice(char, Box<Form>),
     /// Words, in one spelling.
     Text(Box<str>),
+}
+
+/// Half a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Morning,
+    Evening,
 }
 
 /// Whether an end of an interval belongs to it.
@@ -160,6 +167,23 @@ impl Form {
             Self::Ratio(parts) => parts.iter().all(|&id| is_name(arena, id)),
             Self::Text(_) => true,
             _ => false,
+        }
+    }
+
+    /// How many forms stand inside each other.
+    pub(super) fn depth(&self) -> usize {
+        let deepest = |members: &[Self]| 1 + members.iter().map(Self::depth).max().unwrap_or(0);
+        match self {
+            Self::Tuple { members, .. }
+            | Self::Set(members)
+            | Self::List(members)
+            | Self::Either(members)
+            | Self::Combined(_, members)
+            | Self::Builder(members) => deepest(members),
+            Self::Relation(relation) => deepest(&relation.sides),
+            Self::Cases(rows) => 1 + rows.iter().map(|row| deepest(row)).max().unwrap_or(0),
+            Self::Modulo(inner, _) | Self::Choice(_, inner) => 1 + inner.depth(),
+            _ => 1,
         }
     }
 

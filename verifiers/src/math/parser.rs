@@ -2,10 +2,10 @@
 //!
 //! Recursion passes through [`Parser::power`], which counts its depth.
 
-use super::expression::{Arena, Constant, Id, Node};
+use super::expression::{Arena, Binary, Constant, Id, Node};
 use super::form::{Combine, Form, Relation, Sign};
 use super::lexer::{Lexeme, Lexer, Side, Token};
-use super::limits::{DEPTH, Fault, ITEMS, Reading, SIGNS};
+use super::limits::{Fault, ITEMS, Reading, SIGNS};
 use super::names;
 use super::numeral::Commas;
 use super::policy::Locale;
@@ -19,6 +19,7 @@ pub(super) struct Parser<'a> {
     pub(super) locale: Locale,
     pub(super) commas: Commas,
     depth: usize,
+    max_depth: usize,
     /// Signs `±` of the member being read.
     pub(super) n_signs: u8,
     /// Bars `|` that are open in the innermost bracket.
@@ -41,6 +42,8 @@ pub(super) enum Level {
     Union,
     Intersection,
     Sum,
+    /// `a mod b`, whose sides may be products.
+    Remainder,
     Product,
     Factor,
 }
@@ -57,6 +60,8 @@ enum Operator {
     Multiply,
     Divide,
     Remainder,
+    /// `{n \choose k}`.
+    Choose,
     /// Two factors side by side.
     Beside,
 }
@@ -65,11 +70,12 @@ impl Operator {
     fn level(self) -> Level {
         match self {
             Self::Relate(_) => Level::Relation,
-            Self::Ratio => Level::Ratio,
+            Self::Ratio | Self::Choose => Level::Ratio,
             Self::Combine(Combine::Intersection) => Level::Intersection,
             Self::Combine(_) => Level::Union,
             Self::Add | Self::Subtract | Self::PlusMinus | Self::MinusPlus => Level::Sum,
-            Self::Multiply | Self::Divide | Self::Remainder | Self::Beside => Level::Product,
+            Self::Remainder => Level::Remainder,
+            Self::Multiply | Self::Divide | Self::Beside => Level::Product,
         }
     }
 }
@@ -81,14 +87,15 @@ impl Level {
             Self::Ratio => Self::Union,
             Self::Union => Self::Intersection,
             Self::Intersection => Self::Sum,
-            Self::Sum => Self::Product,
+            Self::Sum => Self::Remainder,
+            Self::Remainder => Self::Product,
             Self::Product | Self::Factor => Self::Factor,
         }
     }
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, locale: Locale) -> Self {
+    pub(super) fn new(text: &'a str, locale: Locale, max_depth: usize) -> Self {
         let lexer = Lexer { text, at: 0 };
         Self {
             lexer,
@@ -97,6 +104,7 @@ impl<'a> Parser<'a> {
             locale,
             commas: Commas::MarkThousands,
             depth: 0,
+            max_depth,
             n_signs: 0,
             n_bars: 0,
             is_builder: false,
@@ -254,6 +262,7 @@ impl<'a> Parser<'a> {
             Token::Command("cdot" | "times" | "ast" | "cdotp" | "bullet") => Operator::Multiply,
             Token::Command("div" | "slash") => Operator::Divide,
             Token::Command("bmod" | "mod") => Operator::Remainder,
+            Token::Command("choose") => Operator::Choose,
             Token::Command("pm") => Operator::PlusMinus,
             Token::Command("mp") => Operator::MinusPlus,
             Token::Command("cup" | "bigcup") => Operator::Combine(Combine::Union),
@@ -328,7 +337,8 @@ impl<'a> Parser<'a> {
             Operator::Add => self.arena.add(a, b),
             Operator::Subtract => self.arena.sub(a, b),
             Operator::Divide => self.arena.div(a, b),
-            Operator::Remainder => self.arena.call2(super::expression::Binary::Mod, a, b),
+            Operator::Remainder => self.arena.call2(Binary::Mod, a, b),
+            Operator::Choose => self.arena.call2(Binary::Binomial, a, b),
             _ => self.arena.mul(a, b),
         }
     }
@@ -378,7 +388,7 @@ impl<'a> Parser<'a> {
     /// Counts a level of nesting; every recursion of the parser passes through here.
     pub(super) fn deeper(&mut self) -> Reading<()> {
         self.depth += 1;
-        if self.depth > DEPTH { Err(Fault::Limit("nesting")) } else { Ok(()) }
+        if self.depth > self.max_depth { Err(Fault::Limit("nesting")) } else { Ok(()) }
     }
 
     pub(super) fn shallower(&mut self) {

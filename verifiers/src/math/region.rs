@@ -195,9 +195,9 @@ impl Reader<'_> {
     }
 
     fn combined(&mut self, combine: Combine, members: &[Form]) -> Option<Region> {
-        let mut region = self.region(&members[0])?;
+        let mut region = self.part(&members[0])?;
         for member in &members[1..] {
-            let next = self.region(member)?;
+            let next = self.part(member)?;
             region = match combine {
                 Combine::Union => region.combine(&next, 1)?,
                 Combine::Intersection => region.combine(&next, 2)?,
@@ -205,6 +205,14 @@ impl Reader<'_> {
             };
         }
         Some(region)
+    }
+
+    /// A part of a union; `{2}` in bare braces is read as the number, and meant as a set.
+    fn part(&mut self, form: &Form) -> Option<Region> {
+        match form {
+            Form::Expression(_) => self.union([Member::Point(form)].into_iter()),
+            form => self.region(form),
+        }
     }
 
     /// `{x | x > 5}` and `{x ∈ ℝ | x > 5}`: all conditions at once.
