@@ -235,13 +235,12 @@ pub fn compare(reference: &Answer, answer: &Answer, policy: &Policy, seed: u64) 
         return Comparison::Equal { rung: Rung::Text };
     }
     let is_text = |form: &Form| matches!(form, Form::Text(_));
-    if is_text(gold) || is_text(given) {
-        if let (Some(a), Some(b)) = (&reference.words, &answer.words)
-            && !a.is_empty()
-            && a == b
-        {
-            return Comparison::Equal { rung: Rung::Structure };
-        }
+    if (is_text(gold) || is_text(given))
+        && let (Some(a), Some(b)) = (&reference.words, &answer.words)
+        && !a.is_empty()
+        && a == b
+    {
+        return Comparison::Equal { rung: Rung::Structure };
     }
     let mut comparer = Comparer::new(policy, seed, &reference.arena, &answer.arena);
     match comparer.forms(gold, given) {

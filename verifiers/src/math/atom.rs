@@ -164,8 +164,8 @@ impl<'a> Parser<'a> {
         if self.token() != Token::Sign(b'(') || self.ahead.is_spaced {
             return Ok(form);
         }
-        let is_function = matches!(name, "f" | "g" | "h" | "F" | "G" | "H");
-        if !is_function && !(is_member_start && self.is_head()) {
+        let is_function = matches!(name, "f" | "g" | "h" | "F" | "G" | "H") || (is_member_start && self.is_head());
+        if !is_function {
             return Ok(form);
         }
         let Some(symbol) = form.expression().and_then(|id| self.arena.symbol(id)).map(str::to_owned) else {
@@ -178,10 +178,10 @@ impl<'a> Parser<'a> {
     fn name_marks(&mut self, mut form: Form) -> Reading<Form> {
         loop {
             form = match self.token() {
-                Token::Sign(b'_') => self.index(form)?,
+                Token::Sign(b'_') => self.index(&form)?,
                 Token::Sign(b'\'') => {
                     self.advance();
-                    self.rename(form, |name| format!("{name}'"))?
+                    self.rename(&form, |name| format!("{name}'"))?
                 }
                 _ => return Ok(form),
             };
@@ -575,7 +575,7 @@ fn half_of_day(text: &str) -> Option<(Half, usize)> {
     };
     let (at, m) = letters.next()?;
     let after = rest[at + m.len_utf8()..].trim_start_matches('.');
-    if m.to_ascii_lowercase() != 'm' || after.starts_with(|c: char| c.is_alphanumeric()) {
+    if !m.eq_ignore_ascii_case(&'m') || after.starts_with(|c: char| c.is_alphanumeric()) {
         return None;
     }
     let after = if is_set { after.trim_start().strip_prefix('}')? } else { after };

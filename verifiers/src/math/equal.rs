@@ -240,7 +240,7 @@ impl<'a> Comparer<'a> {
             match self.forms(a, b) {
                 Same::Yes => {}
                 Same::No => return Same::No,
-                unknown => all = unknown,
+                unknown @ Same::Unknown(_) => all = unknown,
             }
         }
         all

@@ -239,24 +239,31 @@ fn sign(x: &Complex) -> Value {
     Value::Defined(Real::integer(value).into())
 }
 
-/// The argument as an integer; whether it is none.
-fn exact_integer(x: &Complex) -> Result<i64, Value> {
+/// What is known of a number as an integer.
+enum Integer {
+    Is(i64),
+    IsNone,
+    Unknown,
+}
+
+/// The argument as an integer, if it is known exactly.
+fn exact_integer(x: &Complex) -> Integer {
     if !x.is_real() || !x.re.is_exact() {
-        return Err(Value::Unknown);
+        return Integer::Unknown;
     }
     match x.re.to_rational() {
-        Some(value) if !value.is_integer() => Err(Value::Undefined),
-        Some(value) => value.to_i64().ok_or(Value::Unknown),
-        None => Err(Value::Unknown),
+        Some(value) if !value.is_integer() => Integer::IsNone,
+        Some(value) => value.to_i64().map_or(Integer::Unknown, Integer::Is),
+        None => Integer::Unknown,
     }
 }
 
 fn factorial(x: &Complex) -> Value {
     match exact_integer(x) {
-        Ok(n) if n < 0 => Value::Undefined,
-        Ok(n) if n <= 200 => Value::Defined(Real::exact((1..=n).map(BigInt::from).product(), 0).into()),
-        Ok(_) => Value::Unknown,
-        Err(value) => value,
+        Integer::Is(n) if n < 0 => Value::Undefined,
+        Integer::Is(n) if n <= 200 => Value::Defined(Real::exact((1..=n).map(BigInt::from).product(), 0).into()),
+        Integer::IsNone => Value::Undefined,
+        Integer::Is(_) | Integer::Unknown => Value::Unknown,
     }
 }
 
@@ -289,13 +296,14 @@ fn call2(function: Binary, x: &Complex, y: &Complex, point: &Point<'_>) -> Value
             Value::Defined(if takes_first { x.clone() } else { y.clone() })
         }
         Binary::Gcd | Binary::Lcm => match (exact_integer(x), exact_integer(y)) {
-            (Ok(a), Ok(b)) => {
+            (Integer::Is(a), Integer::Is(b)) => {
                 let (a, b) = (Rational::Small(a, 1), Rational::Small(b, 1));
                 let gcd = a.gcd(&b);
                 let value = if function == Binary::Gcd { Some(gcd) } else { a.mul(&b).abs().div(&gcd) };
                 known(value.and_then(|value| Real::from_rational(&value, p)).map(Complex::from))
             }
-            (Err(value), _) | (_, Err(value)) => value,
+            (Integer::IsNone, _) | (_, Integer::IsNone) => Value::Undefined,
+            _ => Value::Unknown,
         },
         Binary::Mod => {
             if y.is_zero() {
@@ -312,10 +320,9 @@ fn call2(function: Binary, x: &Complex, y: &Complex, point: &Point<'_>) -> Value
 /// agrees with its factorials.
 fn binomial(n: &Complex, k: &Complex, is_given: bool, p: u64) -> Value {
     let k = match exact_integer(k) {
-        Ok(k) if k < 0 => return Value::Undefined,
-        Ok(k) if k <= 200 => k,
-        Ok(_) => return Value::Unknown,
-        Err(value) => return value,
+        Integer::Is(k) if (0..=200).contains(&k) => k,
+        Integer::Is(0..) | Integer::Unknown => return Value::Unknown,
+        Integer::Is(_) | Integer::IsNone => return Value::Undefined,
     };
     if !is_given && n.is_real() && n.re.is_exact() && n.re.to_rational().and_then(|n| n.to_i64()).is_some_and(|n| n < k)
     {

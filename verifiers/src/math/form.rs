@@ -16,23 +16,23 @@ pub(super) enum Form {
     },
     /// Members in round or square brackets; two of them may be an interval.
     Tuple {
-        members: Vec<Form>,
+        members: Vec<Self>,
         opens: Edge,
         closes: Edge,
     },
     /// Members in braces.
-    Set(Vec<Form>),
+    Set(Vec<Self>),
     /// Members between commas, or joined by `and`.
-    List(Vec<Form>),
+    List(Vec<Self>),
     /// Members joined by `or`, or by `±`: all are meant.
-    Either(Vec<Form>),
+    Either(Vec<Self>),
     /// A union, intersection or difference.
-    Combined(Combine, Vec<Form>),
+    Combined(Combine, Vec<Self>),
     Space(Space),
     Matrix(Matrix),
     /// Components in angle brackets.
     Vector(Vec<Id>),
-    Relation(Relation),
+    Relation(Box<Relation>),
     /// `3:4` or `1:2:3`.
     Ratio(Vec<Id>),
     /// `12:05 p.m.`, with its two-digit parts.
@@ -40,13 +40,13 @@ pub(super) enum Form {
     /// Digits in a base, which is part of the answer.
     Based(Rational, u32),
     /// A value up to multiples of a modulus.
-    Modulo(Box<Form>, Id),
+    Modulo(Box<Self>, Id),
     /// `{x | …}`: the member, then its conditions.
-    Builder(Vec<Form>),
+    Builder(Vec<Self>),
     /// The rows of a definition by cases.
-    Cases(Vec<Vec<Form>>),
+    Cases(Vec<Vec<Self>>),
     /// A letter of a choice with what it stands for.
-    Choice(char, Box<Form>),
+    Choice(char, Box<Self>),
     /// Words, in one spelling.
     Text(Box<str>),
 }

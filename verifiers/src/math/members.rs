@@ -287,8 +287,8 @@ fn share_label(members: Vec<Form>) -> Vec<Form> {
         return members;
     }
     let mut members = members;
-    if let Form::Relation(Relation { sides, .. }) = &mut members[0] {
-        let value = sides.swap_remove(1);
+    if let Form::Relation(relation) = &mut members[0] {
+        let value = relation.sides.swap_remove(1);
         members[0] = value;
     }
     members
@@ -324,7 +324,7 @@ pub(super) fn choose(arena: &mut Arena, form: &Form, choice: u8) -> Reading<Form
                 });
             }
             let sides = choose_all(arena, &relation.sides, choice)?;
-            Form::Relation(Relation { sides, signs: relation.signs.clone(), differences })
+            Form::Relation(Box::new(Relation { sides, signs: relation.signs.clone(), differences }))
         }
         _ => return Err(Fault::Unreadable("a choice of signs within a larger form")),
     })

@@ -187,7 +187,7 @@ impl<'a> Parser<'a> {
             };
             chain.differences.push(difference);
         }
-        Ok(Form::Relation(chain))
+        Ok(Form::Relation(Box::new(chain)))
     }
 
     /// `a − b` as a new node, so that neither is folded away.
@@ -309,7 +309,7 @@ impl<'a> Parser<'a> {
             Operator::Beside if self.after_numeral && self.token() == Token::Digit => {
                 return Err(Fault::Unreadable("two numbers side by side"));
             }
-            Operator::PlusMinus | Operator::MinusPlus => return self.plus_minus(left, operator),
+            Operator::PlusMinus | Operator::MinusPlus => return self.plus_minus(&left, operator),
             _ => {}
         }
         let right = self.binary(operator.level().tighter())?;
@@ -344,8 +344,8 @@ impl<'a> Parser<'a> {
     }
 
     /// `a ± b` for the sign that was just passed.
-    fn plus_minus(&mut self, left: Form, operator: Operator) -> Reading<Form> {
-        let Form::Expression(a) = left else { return Err(Fault::Unreadable("an operation on what is no number")) };
+    fn plus_minus(&mut self, left: &Form, operator: Operator) -> Reading<Form> {
+        let a = left.expression().ok_or(Fault::Unreadable("an operation on what is no number"))?;
         let sign = if operator == Operator::MinusPlus && self.n_signs > 0 {
             let sign = self.arena.push(Node::Sign(self.n_signs - 1))?;
             self.arena.neg(sign)?
@@ -402,7 +402,7 @@ impl<'a> Parser<'a> {
                 Token::Sign(b'^') => {
                     if let Some(end) = self.degree_sign() {
                         self.jump(end);
-                        self.in_degrees(form)?
+                        self.in_degrees(&form)?
                     } else {
                         self.raise(form)?
                     }
@@ -419,19 +419,19 @@ impl<'a> Parser<'a> {
                 }
                 Token::Command("degree" | "degrees") => {
                     self.advance();
-                    self.in_degrees(form)?
+                    self.in_degrees(&form)?
                 }
-                Token::Sign(b'_') => self.index(form)?,
+                Token::Sign(b'_') => self.index(&form)?,
                 Token::Sign(b'\'') => {
                     self.advance();
-                    self.rename(form, |name| format!("{name}'"))?
+                    self.rename(&form, |name| format!("{name}'"))?
                 }
                 _ => return Ok(form),
             };
         }
     }
 
-    fn in_degrees(&mut self, form: Form) -> Reading<Form> {
+    fn in_degrees(&mut self, form: &Form) -> Reading<Form> {
         let a = form.expression().ok_or(Fault::Unreadable("degrees of what is no number"))?;
         let degree = self.arena.push(Node::Constant(Constant::Degree))?;
         Ok(Form::Expression(self.arena.push(Node::Mul(a, degree))?))

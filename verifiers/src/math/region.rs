@@ -312,7 +312,7 @@ fn below(end: End, is_closed: bool) -> Option<Region> {
     match end {
         End::Below => Some(Region::empty()),
         End::Above => Some(Region::all()),
-        end => Region::between(Region::all().cuts.swap_remove(0), Cut { end, is_after: is_closed }),
+        end @ End::At { .. } => Region::between(Region::all().cuts.swap_remove(0), Cut { end, is_after: is_closed }),
     }
 }
 
