@@ -95,7 +95,7 @@ pub(super) struct Matrix {
 }
 
 /// Sides with relations between them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Relation {
     pub(super) sides: Vec<Form>,
     /// One fewer than sides.

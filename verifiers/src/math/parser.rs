@@ -149,7 +149,7 @@ impl<'a> Parser<'a> {
     /// Reads operators of the level and tighter ones.
     pub(super) fn binary(&mut self, level: Level) -> Reading<Form> {
         let mut left = self.signed()?;
-        let mut chain: Option<Relation> = None;
+        let mut chain: Option<Box<Relation>> = None;
         while let Some(operator) = self.operator(&left) {
             if operator.level() < level {
                 break;
@@ -160,7 +160,7 @@ impl<'a> Parser<'a> {
             if let Operator::Relate(sign) = operator {
                 let right = self.binary(Level::Ratio)?;
                 let side = std::mem::replace(&mut left, right);
-                let chain = chain.get_or_insert_with(|| Relation { sides: vec![], signs: vec![], differences: vec![] });
+                let chain = chain.get_or_insert_default();
                 if chain.sides.len() >= ITEMS {
                     return Err(Fault::Limit("members"));
                 }
@@ -176,7 +176,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn close_chain(&mut self, mut chain: Relation, last: Form) -> Reading<Form> {
+    fn close_chain(&mut self, mut chain: Box<Relation>, last: Form) -> Reading<Form> {
         chain.sides.push(last);
         for sides in chain.sides.windows(2) {
             let difference = match (sides[0].expression(), sides[1].expression()) {
@@ -187,7 +187,7 @@ impl<'a> Parser<'a> {
             };
             chain.differences.push(difference);
         }
-        Ok(Form::Relation(Box::new(chain)))
+        Ok(Form::Relation(chain))
     }
 
     /// `a − b` as a new node, so that neither is folded away.
@@ -370,7 +370,8 @@ impl<'a> Parser<'a> {
             (Form::Expression(a), Form::Expression(b)) => Ok(Form::Ratio(vec![a, b])),
             // `Answer: 5`.
             (left, right) if is_words => {
-                self.close_chain(Relation { sides: vec![left], signs: vec![Sign::Equal], differences: vec![] }, right)
+                let chain = Relation { sides: vec![left], signs: vec![Sign::Equal], differences: vec![] };
+                self.close_chain(Box::new(chain), right)
             }
             _ => Err(Fault::Unreadable("a ratio of what are no numbers")),
         }
