@@ -326,6 +326,16 @@ impl Lead {
         if is_taken_back(&before) {
             return None;
         }
+        // `<answer>7</answer>`, as some prompts ask for; the closing tag announces nothing.
+        if before.ends_with('/') {
+            return None;
+        }
+        if before.ends_with('<') && text[word.end..].starts_with('>') {
+            return Some(Self {
+                kind: Kind::Colon,
+                value: text.len() - next_line_if_empty(&text[word.end + 1..]).len(),
+            });
+        }
         let after = text[word.end..].trim_start_matches(MARKUP);
         let offset = |rest: &str| text.len() - rest.len();
         let colon = |rest: &str| -> Option<Self> {
@@ -408,7 +418,13 @@ fn sentence(text: &str, start: usize) -> &str {
                 continue;
             }
             Some(_) => {}
-            None if here[0] == b'\n' || here.starts_with(b"<|") || here.starts_with("。".as_bytes()) => break,
+            None if here[0] == b'\n'
+                || here.starts_with(b"<|")
+                || here.starts_with(b"</")
+                || here.starts_with("。".as_bytes()) =>
+            {
+                break;
+            }
             None if here[0] == b'.' && here.get(1).is_none_or(|b| b.is_ascii_whitespace() || b"<*)\"'".contains(b)) => {
                 break;
             }
@@ -484,6 +500,9 @@ fn value(sentence: &str, kind: Kind) -> Option<Value<'_>> {
 
 fn trim(sentence: &str) -> &str {
     let marks = |c: char| c.is_whitespace() || "*_`\"“”'’".contains(c);
+    // The end of `{"answer": 7}`.
+    let n = |brace| sentence.matches(brace).count();
+    let sentence = if n('}') > n('{') { sentence.trim_end().trim_end_matches('}') } else { sentence };
     sentence.trim_matches(marks).trim_end_matches(['.', ',', ';', '。']).trim_matches(marks)
 }
 
@@ -524,6 +543,9 @@ fn direct(text: &str) -> Value<'_> {
             false => Value { is_percent, ..Value::new(list.text) },
         };
     }
+    if let Some(letter) = leading_choice(text) {
+        return Value::new(letter);
+    }
     let clause = [" because", " since ", ", which", ", since", ", as ", ", because", ", so ", " as required"];
     let end = clause.iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
     let text = trim(&text[..end]);
@@ -535,6 +557,15 @@ fn direct(text: &str) -> Value<'_> {
         return Value { is_percent, ..Value::new(head.trim_end_matches([',', ';'])) };
     }
     Value::new(text)
+}
+
+/// Returns the letter of a choice that a remark follows: "D, it cannot be A". A second choice is no remark.
+fn leading_choice(text: &str) -> Option<&str> {
+    const OTHERS: [&str; 10] = ["or", "and", "maybe", "perhaps", "possibly", "but", "either", "unless", "ou", "oder"];
+    let letter = text.get(..1).filter(|letter| letter.as_bytes()[0].is_ascii_uppercase())?;
+    let rest = text[1..].trim_start_matches([',', ';', '.', ')', ' ']);
+    let word = &rest[..rest.find(|c: char| !c.is_lowercase()).unwrap_or(rest.len())];
+    (word.chars().count() > 1 && rest.len() + 1 < text.len() && !OTHERS.contains(&word)).then_some(letter)
 }
 
 /// Reads prose that contains its value: what stands behind its last verb, or the one thing in it.
@@ -605,6 +636,8 @@ mod tests {
         check("The answer is\n$$\n9\n$$", Some("9"));
         check("The answer is (C).", Some("(C)"));
         check("The answer is option C.", Some("C"));
+        check("The answer is for sure D, it cannot be A or B", Some("D"));
+        check("The answer is D or A", Some("D or A"));
         check("The answer is: **7**.", Some("7"));
         check("The answer to the question is 7", Some("7"));
         check("Answer: x = 5, y = 6", Some("x = 5, y = 6"));
@@ -618,6 +651,8 @@ mod tests {
         check("The answers are $3$ and $4$.", Some("3, 4"));
         check("The answer is $3$ or $4$.", Some("3 \\text{ or } 4"));
         check("Answer: ", Some(""));
+        check("so <answer>\n42\n</answer>", Some("42"));
+        check("{\"answer\": \"42\"}", Some("42"));
     }
 
     #[test]
