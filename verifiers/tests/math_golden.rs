@@ -16,6 +16,8 @@ struct Case {
     #[serde(default)]
     parts: Vec<(String, usize)>,
     accept: bool,
+    /// The decimals that the task asks for.
+    decimals: Option<u32>,
     /// A rejection of what is right would be no harm: limits, odd characters.
     #[serde(default)]
     tolerate: bool,
@@ -32,7 +34,8 @@ fn no_case_is_judged_wrongly() {
             let parts: Vec<String> = case.parts.iter().map(|(text, times)| text.repeat(*times)).collect();
             parts.concat()
         });
-        let task = Task::new(&case.id, "", "math").with_reference(&case.reference);
+        let spec = case.decimals.map_or(serde_json::Value::Null, |decimals| serde_json::json!({"decimals": decimals}));
+        let task = Task::new(&case.id, "", "math").with_reference(&case.reference).with_spec(spec);
         let attempt = Attempt { task: &task, completion: &completion, finished: true };
         let verdict = Math::default().verify(attempt);
         assert_eq!(verdict, Math::default().verify(attempt), "{}", case.id);

@@ -188,7 +188,7 @@ fn group<'a>(text: &'a str, boxes: &[Boxed], gaps: &[Gap<'a>]) -> Group<'a> {
 fn content<'a>(text: &'a str, boxed: &Boxed) -> Cow<'a, str> {
     let inner = &text[boxed.inner.clone()];
     if !boxed.holds_boxes {
-        return Cow::Borrowed(inner.trim());
+        return Cow::Borrowed(trimmed(inner));
     }
     let bytes = inner.as_bytes();
     let mut plain = String::new();
@@ -205,7 +205,13 @@ fn content<'a>(text: &'a str, boxed: &Boxed) -> Cow<'a, str> {
         };
     }
     plain.push_str(&inner[from..]);
-    Cow::Owned(plain.trim().to_owned())
+    Cow::Owned(trimmed(&plain).to_owned())
+}
+
+/// Removes space at both ends, but not what a backslash escapes.
+fn trimmed(content: &str) -> &str {
+    let short = content.trim();
+    if short.ends_with('\\') { content.trim_start() } else { short }
 }
 
 /// Whether two answers are the same text but for space and the marks of formulas.

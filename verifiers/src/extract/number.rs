@@ -35,9 +35,10 @@ pub(super) fn last(text: &str) -> Option<Number> {
         let before = text[..start].chars().next_back();
         let starts_token = !before.is_some_and(|c| c.is_alphanumeric() && !joins_words(c));
         if starts_token && ends_token(&text[last + 1..]) {
-            let sign = before.is_some_and(|c| c == '-' || c == '+') && !follows_operand(&text[..start - 1]);
+            let sign = before.filter(|&c| "-+−".contains(c)).map_or(0, char::len_utf8);
+            let sign = if follows_operand(&text[..start - sign]) { 0 } else { sign };
             let is_percent = percent_end(text[last + 1..].trim_start_matches(['$', ' ', '}'])).is_some();
-            return Some(Number { start: start - usize::from(sign), end: last + 1, is_percent });
+            return Some(Number { start: start - sign, end: last + 1, is_percent });
         }
         end = start;
     }
@@ -109,8 +110,25 @@ fn joins_words(letter: char) -> bool {
 }
 
 /// Whether a sign after this text is an operator between two operands and not the sign of a number.
+///
+/// After a word and a space, as in "it is -5", it is a sign.
 fn follows_operand(before_sign: &str) -> bool {
-    before_sign.trim_end().chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == ')' || c == '}')
+    let operand = before_sign.trim_end();
+    let Some(last) = operand.chars().next_back() else { return false };
+    let is_word = last.is_alphabetic() && operand[..operand.len() - last.len_utf8()].ends_with(char::is_alphabetic);
+    let is_parted = operand.len() < before_sign.len();
+    (last.is_alphanumeric() || last == ')' || last == '}') && !(is_word && is_parted)
+}
+
+/// Returns the tuple or interval that ends with a number: of "it is (1, 2)" the `(1, 2)`.
+pub(super) fn enclosing_tuple(text: &str, number: Number) -> Option<&str> {
+    const LONGEST: usize = 200;
+    let close = text[number.end..].chars().next().filter(|c| ")]".contains(*c))?;
+    let start = (number.start.saturating_sub(LONGEST)..).find(|&i| text.is_char_boundary(i))?;
+    let open = start + text[start..number.start].rfind(['(', '['])?;
+    let tuple = &text[open..number.end + close.len_utf8()];
+    let has_words = tuple.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().count() > 1);
+    (tuple.contains(", ") && !has_words).then_some(tuple)
 }
 
 #[cfg(test)]
@@ -135,7 +153,10 @@ mod tests {
         check(".5", Some(".5"));
         check("so ...5", Some("5"));
         check("", None);
-        check("−7", Some("7"));
+        check("−7", Some("−7"));
+        check("it is -5 degrees", Some("-5"));
+        check("x -5", Some("5"));
+        check("from 3–5", Some("5"));
         check("é9", None);
         check("it is 27cm long", Some("27"));
         check("about 1,000.99m²", Some("1,000.99"));
@@ -157,6 +178,15 @@ mod tests {
         assert_eq!(&text[with_alternatives(text, last(text).unwrap())], "7 or 8");
         let text = "it is for 8";
         assert_eq!(&text[with_alternatives(text, last(text).unwrap())], "8");
+    }
+
+    #[test]
+    fn tuples() {
+        let check = |text: &str, expected| assert_eq!(enclosing_tuple(text, last(text).unwrap()), expected, "{text}");
+        check("it is (1, 2).", Some("(1, 2)"));
+        check("in [0, 1)", Some("[0, 1)"));
+        check("it is 7 (see 2, or 3)", None);
+        check("it is 7 (3)", None);
     }
 
     #[test]

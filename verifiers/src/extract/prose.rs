@@ -33,6 +33,9 @@ fn numeric(text: &str, number: number::Number) -> Candidate<'_> {
     if let Some(run) = number::enclosing_command(text, number) {
         return Candidate::new(run, LastMath);
     }
+    if let Some(tuple) = number::enclosing_tuple(text, number) {
+        return Candidate::new(tuple, LastMath);
+    }
     let alternatives = number::with_alternatives(text, number);
     Candidate { is_percent: number.is_percent, ..Candidate::new(&text[alternatives], LastNumber) }
 }
@@ -47,7 +50,12 @@ const WORDS: [&str; 26] = [
 fn lone_expression(text: &str) -> Option<Candidate<'_>> {
     const LONGEST: usize = 1000;
     let line = text.trim();
-    if line.is_empty() || line.len() > LONGEST || line.contains(['\n', '…', '?', '#']) || is_prose(line) {
+    if line.is_empty()
+        || line.len() > LONGEST
+        || line.contains(['\n', '…', '?', '#'])
+        || line.starts_with("..")
+        || is_prose(line)
+    {
         return None;
     }
     let list = formula::last_list(line);
@@ -60,6 +68,10 @@ fn lone_expression(text: &str) -> Option<Candidate<'_>> {
             }
             _ => formula::without_delimiters(line),
         },
+        // "Hence $x = 2$" is prose.
+        Some(list) if line[..list.outer.start].split(|c: char| !c.is_alphabetic()).any(|word| word.len() > 1) => {
+            return None;
+        }
         Some(_) => formula::without_delimiters(line),
         None => Cow::Borrowed(line.trim_end_matches(['.', ' ']).trim_matches('$')),
     };

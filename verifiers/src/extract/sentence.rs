@@ -326,6 +326,16 @@ impl Lead {
         if is_taken_back(&before) {
             return None;
         }
+        // `<answer>7</answer>`, as some prompts ask for; the closing tag announces nothing.
+        if before.ends_with('/') {
+            return None;
+        }
+        if before.ends_with('<') && text[word.end..].starts_with('>') {
+            return Some(Self {
+                kind: Kind::Colon,
+                value: text.len() - next_line_if_empty(&text[word.end + 1..]).len(),
+            });
+        }
         let after = text[word.end..].trim_start_matches(MARKUP);
         let offset = |rest: &str| text.len() - rest.len();
         let colon = |rest: &str| -> Option<Self> {
@@ -408,7 +418,13 @@ fn sentence(text: &str, start: usize) -> &str {
                 continue;
             }
             Some(_) => {}
-            None if here[0] == b'\n' || here.starts_with(b"<|") || here.starts_with("。".as_bytes()) => break,
+            None if here[0] == b'\n'
+                || here.starts_with(b"<|")
+                || here.starts_with(b"</")
+                || here.starts_with("。".as_bytes()) =>
+            {
+                break;
+            }
             None if here[0] == b'.' && here.get(1).is_none_or(|b| b.is_ascii_whitespace() || b"<*)\"'".contains(b)) => {
                 break;
             }
@@ -484,6 +500,9 @@ fn value(sentence: &str, kind: Kind) -> Option<Value<'_>> {
 
 fn trim(sentence: &str) -> &str {
     let marks = |c: char| c.is_whitespace() || "*_`\"“”'’".contains(c);
+    // The end of `{"answer": 7}`.
+    let n = |brace| sentence.matches(brace).count();
+    let sentence = if n('}') > n('{') { sentence.trim_end().trim_end_matches('}') } else { sentence };
     sentence.trim_matches(marks).trim_end_matches(['.', ',', ';', '。']).trim_matches(marks)
 }
 
@@ -632,6 +651,8 @@ mod tests {
         check("The answers are $3$ and $4$.", Some("3, 4"));
         check("The answer is $3$ or $4$.", Some("3 \\text{ or } 4"));
         check("Answer: ", Some(""));
+        check("so <answer>\n42\n</answer>", Some("42"));
+        check("{\"answer\": \"42\"}", Some("42"));
     }
 
     #[test]

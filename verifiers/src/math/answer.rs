@@ -6,7 +6,7 @@ use super::equal::Comparer;
 use super::expression::{Arena, Function, Node};
 use super::form::Form;
 use super::identity::Same;
-use super::limits::{Fault, LENGTH};
+use super::limits::{DEPTH, FORMS, Fault, LENGTH, SHALLOW, STACK};
 use super::parser::Parser;
 use super::policy::Policy;
 use super::{spelling, words};
@@ -172,8 +172,21 @@ fn formula(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
     parse(body, policy)
 }
 
+/// Reads a formula, on a larger stack if it is deeply nested.
 fn parse(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
-    let mut parser = Parser::new(body, policy.locale);
+    let shallow = parse_to_depth(body, policy, SHALLOW);
+    if shallow.as_ref().err() != Some(&Fault::Limit("nesting")) {
+        return shallow;
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let deep = thread.spawn_scoped(scope, || parse_to_depth(body, policy, DEPTH));
+        deep.ok().and_then(|deep| deep.join().ok()).unwrap_or(Err(Fault::Limit("nesting")))
+    })
+}
+
+fn parse_to_depth(body: &str, policy: &Policy, max_depth: usize) -> Result<(Arena, Form), Fault> {
+    let mut parser = Parser::new(body, policy.locale, max_depth);
     let form = parser.answer()?;
     let form = match form {
         // `Area: 5` is 5, whatever the words are.
@@ -184,6 +197,9 @@ fn parse(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
         }
         form => form,
     };
+    if form.depth() > FORMS {
+        return Err(Fault::Limit("nesting"));
+    }
     Ok((parser.arena, form))
 }
 
@@ -219,13 +235,12 @@ pub fn compare(reference: &Answer, answer: &Answer, policy: &Policy, seed: u64) 
         return Comparison::Equal { rung: Rung::Text };
     }
     let is_text = |form: &Form| matches!(form, Form::Text(_));
-    if is_text(gold) || is_text(given) {
-        if let (Some(a), Some(b)) = (&reference.words, &answer.words)
-            && !a.is_empty()
-            && a == b
-        {
-            return Comparison::Equal { rung: Rung::Structure };
-        }
+    if (is_text(gold) || is_text(given))
+        && let (Some(a), Some(b)) = (&reference.words, &answer.words)
+        && !a.is_empty()
+        && a == b
+    {
+        return Comparison::Equal { rung: Rung::Structure };
     }
     let mut comparer = Comparer::new(policy, seed, &reference.arena, &answer.arena);
     match comparer.forms(gold, given) {

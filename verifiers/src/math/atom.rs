@@ -1,7 +1,7 @@
 //! The smallest parts of formulas: numerals, letters, fractions, roots, brackets, functions.
 
 use super::expression::{Binary, Constant, Function, Id, Node};
-use super::form::{Edge, Form, Space};
+use super::form::{Edge, Form, Half, Space};
 use super::lexer::{Lexer, Side, Token};
 use super::limits::{Fault, Reading};
 use super::members::Enclosure;
@@ -33,6 +33,9 @@ impl<'a> Parser<'a> {
         self.after_numeral = true;
         if self.token() == Token::Sign(b'_') {
             return self.in_base(start, numeral.end);
+        }
+        if matches!(self.token(), Token::Word("st" | "nd" | "rd" | "th")) && !self.ahead.is_spaced {
+            self.advance();
         }
         if numeral.is_plain
             && let Some((fraction, end)) = self.fraction_ahead()
@@ -70,11 +73,14 @@ impl<'a> Parser<'a> {
         })
     }
 
-    /// `12:05` and `1:02:30`: digits in pairs, the first of a pair a zero somewhere.
+    /// `12:05` and `1:02:30 p.m.`: digits in pairs, the first of a pair a zero or the half of the day told.
     fn time_ahead(&mut self, first: &Rational) -> Option<Form> {
-        let mut parts = vec![first.to_i64()?];
         let bytes = self.lexer.text.as_bytes();
         let mut at = self.lexer.at;
+        if bytes.get(at) != Some(&b':') {
+            return None;
+        }
+        let mut parts = vec![first.to_i64()?];
         let digit = |at: usize| bytes.get(at).filter(|b| b.is_ascii_digit()).map(|b| i64::from(b - b'0'));
         let mut has_zero = false;
         while bytes.get(at) == Some(&b':') && digit(at + 3).is_none() {
@@ -83,11 +89,12 @@ impl<'a> Parser<'a> {
             parts.push(tens * 10 + ones);
             at += 3;
         }
-        if !has_zero {
+        let half = half_of_day(&self.lexer.text[at..]);
+        if parts.len() < 2 || !(has_zero || half.is_some()) {
             return None;
         }
-        self.jump(at);
-        Some(Form::Time(parts))
+        self.jump(at + half.map_or(0, |(_, length)| length));
+        Some(Form::Time(parts, half.map(|(half, _)| half)))
     }
 
     /// `204_5`: the digits in a base.
@@ -157,8 +164,8 @@ impl<'a> Parser<'a> {
         if self.token() != Token::Sign(b'(') || self.ahead.is_spaced {
             return Ok(form);
         }
-        let is_function = matches!(name, "f" | "g" | "h" | "F" | "G" | "H");
-        if !is_function && !(is_member_start && self.is_head()) {
+        let is_function = matches!(name, "f" | "g" | "h" | "F" | "G" | "H") || (is_member_start && self.is_head());
+        if !is_function {
             return Ok(form);
         }
         let Some(symbol) = form.expression().and_then(|id| self.arena.symbol(id)).map(str::to_owned) else {
@@ -171,10 +178,10 @@ impl<'a> Parser<'a> {
     fn name_marks(&mut self, mut form: Form) -> Reading<Form> {
         loop {
             form = match self.token() {
-                Token::Sign(b'_') => self.index(form)?,
+                Token::Sign(b'_') => self.index(&form)?,
                 Token::Sign(b'\'') => {
                     self.advance();
-                    self.rename(form, |name| format!("{name}'"))?
+                    self.rename(&form, |name| format!("{name}'"))?
                 }
                 _ => return Ok(form),
             };
@@ -553,6 +560,26 @@ impl<'a> Parser<'a> {
             _ => Form::Set(members),
         })
     }
+}
+
+/// `a.m.` or `p.m.` at the beginning of a text, and its length.
+fn half_of_day(text: &str) -> Option<(Half, usize)> {
+    let rest = text.trim_start_matches([' ', '~', '\\', ',']);
+    let is_set = rest.starts_with("text{");
+    let rest = rest.strip_prefix("text{").unwrap_or(rest).trim_start();
+    let mut letters = rest.char_indices().filter(|(_, c)| *c != '.');
+    let half = match letters.next()?.1.to_ascii_lowercase() {
+        'a' => Half::Morning,
+        'p' => Half::Evening,
+        _ => return None,
+    };
+    let (at, m) = letters.next()?;
+    let after = rest[at + m.len_utf8()..].trim_start_matches('.');
+    if !m.eq_ignore_ascii_case(&'m') || after.starts_with(|c: char| c.is_alphanumeric()) {
+        return None;
+    }
+    let after = if is_set { after.trim_start().strip_prefix('}')? } else { after };
+    Some((half, text.len() - after.len()))
 }
 
 /// A natural number in braces, or one digit, at a position; and its end.

@@ -86,7 +86,8 @@ impl<'a> Comparer<'a> {
             (Form::Ratio(a), Form::Ratio(b)) => self.ratios(a, b),
             (Form::Ratio(a), Form::Expression(b)) if a.len() == 2 => self.quotient(a, *b, self.gold, self.given),
             (Form::Expression(a), Form::Ratio(b)) if b.len() == 2 => self.quotient(b, *a, self.given, self.gold),
-            (Form::Time(a), Form::Time(b)) => Same::from_bool(a == b),
+            // Half a day on one side only is like a unit.
+            (Form::Time(a, h), Form::Time(b, k)) => Same::from_bool(a == b && (h == k || h.is_none() || k.is_none())),
             (Form::Based(a, b), Form::Based(c, d)) => Same::from_bool(a == c && b == d),
             (Form::Space(a), Form::Space(b)) => Same::from_bool(a == b),
             (Form::Cases(a), Form::Cases(b)) => {
@@ -239,7 +240,7 @@ impl<'a> Comparer<'a> {
             match self.forms(a, b) {
                 Same::Yes => {}
                 Same::No => return Same::No,
-                unknown => all = unknown,
+                unknown @ Same::Unknown(_) => all = unknown,
             }
         }
         all

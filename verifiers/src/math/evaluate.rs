@@ -39,24 +39,47 @@ pub(super) struct Point<'a> {
     pub(super) key: &'a dyn Fn(Id) -> Rational,
 }
 
-/// The value of an expression, and the largest exponent of two of all values met on the way.
-pub(super) fn evaluate(arena: &Arena, order: &[Id], point: &Point<'_>) -> (Value, i64) {
+/// The exponents of two of all values met on the way to a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extent {
+    pub(super) high: i64,
+    low: i64,
+}
+
+impl Extent {
+    /// How many bits lie between the largest and the smallest value that is not zero.
+    pub(super) fn bits(self, other: Self) -> u64 {
+        self.high.max(other.high).saturating_sub(self.low.min(other.low)).max(0) as u64
+    }
+
+    fn include(&mut self, value: &Complex) {
+        for part in [&value.re, &value.im] {
+            if !part.contains_zero() {
+                self.high = self.high.max(part.magnitude());
+                self.low = self.low.min(part.magnitude());
+            }
+        }
+    }
+}
+
+/// The value of an expression.
+pub(super) fn evaluate(arena: &Arena, order: &[Id], point: &Point<'_>) -> (Value, Extent) {
     let low = order[0] as usize;
     let last = order[order.len() - 1] as usize;
     let mut values: Vec<Option<Complex>> = vec![None; last + 1 - low];
-    let mut scale = i64::MIN / 4;
+    let mut extent = Extent { high: 0, low: 0 };
     for &id in order {
         let at = |child: Id| values[child as usize - low].as_ref().expect("children come first");
         match step(arena, id, &at, point) {
             Value::Defined(value) => {
-                scale = scale.max(value.magnitude());
+                extent.include(&value);
                 values[id as usize - low] = Some(value);
             }
-            other => return (other, scale),
+            other => return (other, extent),
         }
     }
     let value = values[last - low].take().expect("the root comes last");
-    (Value::Defined(value), scale)
+    (Value::Defined(value), extent)
 }
 
 fn known(value: Option<Complex>) -> Value {
@@ -216,24 +239,31 @@ fn sign(x: &Complex) -> Value {
     Value::Defined(Real::integer(value).into())
 }
 
-/// The argument as an integer; whether it is none.
-fn exact_integer(x: &Complex) -> Result<i64, Value> {
+/// What is known of a number as an integer.
+enum Integer {
+    Is(i64),
+    IsNone,
+    Unknown,
+}
+
+/// The argument as an integer, if it is known exactly.
+fn exact_integer(x: &Complex) -> Integer {
     if !x.is_real() || !x.re.is_exact() {
-        return Err(Value::Unknown);
+        return Integer::Unknown;
     }
     match x.re.to_rational() {
-        Some(value) if !value.is_integer() => Err(Value::Undefined),
-        Some(value) => value.to_i64().ok_or(Value::Unknown),
-        None => Err(Value::Unknown),
+        Some(value) if !value.is_integer() => Integer::IsNone,
+        Some(value) => value.to_i64().map_or(Integer::Unknown, Integer::Is),
+        None => Integer::Unknown,
     }
 }
 
 fn factorial(x: &Complex) -> Value {
     match exact_integer(x) {
-        Ok(n) if n < 0 => Value::Undefined,
-        Ok(n) if n <= 200 => Value::Defined(Real::exact((1..=n).map(BigInt::from).product(), 0).into()),
-        Ok(_) => Value::Unknown,
-        Err(value) => value,
+        Integer::Is(n) if n < 0 => Value::Undefined,
+        Integer::Is(n) if n <= 200 => Value::Defined(Real::exact((1..=n).map(BigInt::from).product(), 0).into()),
+        Integer::IsNone => Value::Undefined,
+        Integer::Is(_) | Integer::Unknown => Value::Unknown,
     }
 }
 
@@ -266,13 +296,14 @@ fn call2(function: Binary, x: &Complex, y: &Complex, point: &Point<'_>) -> Value
             Value::Defined(if takes_first { x.clone() } else { y.clone() })
         }
         Binary::Gcd | Binary::Lcm => match (exact_integer(x), exact_integer(y)) {
-            (Ok(a), Ok(b)) => {
+            (Integer::Is(a), Integer::Is(b)) => {
                 let (a, b) = (Rational::Small(a, 1), Rational::Small(b, 1));
                 let gcd = a.gcd(&b);
                 let value = if function == Binary::Gcd { Some(gcd) } else { a.mul(&b).abs().div(&gcd) };
                 known(value.and_then(|value| Real::from_rational(&value, p)).map(Complex::from))
             }
-            (Err(value), _) | (_, Err(value)) => value,
+            (Integer::IsNone, _) | (_, Integer::IsNone) => Value::Undefined,
+            _ => Value::Unknown,
         },
         Binary::Mod => {
             if y.is_zero() {
@@ -289,10 +320,9 @@ fn call2(function: Binary, x: &Complex, y: &Complex, point: &Point<'_>) -> Value
 /// agrees with its factorials.
 fn binomial(n: &Complex, k: &Complex, is_given: bool, p: u64) -> Value {
     let k = match exact_integer(k) {
-        Ok(k) if k < 0 => return Value::Undefined,
-        Ok(k) if k <= 200 => k,
-        Ok(_) => return Value::Unknown,
-        Err(value) => return value,
+        Integer::Is(k) if (0..=200).contains(&k) => k,
+        Integer::Is(0..) | Integer::Unknown => return Value::Unknown,
+        Integer::Is(_) | Integer::IsNone => return Value::Undefined,
     };
     if !is_given && n.is_real() && n.re.is_exact() && n.re.to_rational().and_then(|n| n.to_i64()).is_some_and(|n| n < k)
     {

@@ -263,6 +263,11 @@ impl Arena {
     }
 
     pub(super) fn add(&mut self, a: Id, b: Id) -> Reading<Id> {
+        if let (Node::Number(Rational::Small(x, 1)), Node::Number(Rational::Small(y, 1))) = (self.node(a), self.node(b))
+            && let Some(sum) = x.checked_add(*y).filter(|sum| *sum != i64::MIN)
+        {
+            return self.fold(a, b, Rational::Small(sum, 1));
+        }
         match self.both(a, b)? {
             Some((x, y)) => self.fold(a, b, x.add(&y)),
             None => self.push(Node::Add(a, b)),

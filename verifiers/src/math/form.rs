@@ -16,39 +16,46 @@ pub(super) enum Form {
     },
     /// Members in round or square brackets; two of them may be an interval.
     Tuple {
-        members: Vec<Form>,
+        members: Vec<Self>,
         opens: Edge,
         closes: Edge,
     },
     /// Members in braces.
-    Set(Vec<Form>),
+    Set(Vec<Self>),
     /// Members between commas, or joined by `and`.
-    List(Vec<Form>),
+    List(Vec<Self>),
     /// Members joined by `or`, or by `±`: all are meant.
-    Either(Vec<Form>),
+    Either(Vec<Self>),
     /// A union, intersection or difference.
-    Combined(Combine, Vec<Form>),
+    Combined(Combine, Vec<Self>),
     Space(Space),
     Matrix(Matrix),
     /// Components in angle brackets.
     Vector(Vec<Id>),
-    Relation(Relation),
+    Relation(Box<Relation>),
     /// `3:4` or `1:2:3`.
     Ratio(Vec<Id>),
-    /// `12:05`, with its two-digit parts.
-    Time(Vec<i64>),
+    /// `12:05 p.m.`, with its two-digit parts.
+    Time(Vec<i64>, Option<Half>),
     /// Digits in a base, which is part of the answer.
     Based(Rational, u32),
     /// A value up to multiples of a modulus.
-    Modulo(Box<Form>, Id),
+    Modulo(Box<Self>, Id),
     /// `{x | …}`: the member, then its conditions.
-    Builder(Vec<Form>),
+    Builder(Vec<Self>),
     /// The rows of a definition by cases.
-    Cases(Vec<Vec<Form>>),
+    Cases(Vec<Vec<Self>>),
     /// A letter of a choice with what it stands for.
-    Choice(char, Box<Form>),
+    Choice(char, Box<Self>),
     /// Words, in one spelling.
     Text(Box<str>),
+}
+
+/// Half a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Morning,
+    Evening,
 }
 
 /// Whether an end of an interval belongs to it.
@@ -88,7 +95,7 @@ pub(super) struct Matrix {
 }
 
 /// Sides with relations between them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Relation {
     pub(super) sides: Vec<Form>,
     /// One fewer than sides.
@@ -160,6 +167,23 @@ impl Form {
             Self::Ratio(parts) => parts.iter().all(|&id| is_name(arena, id)),
             Self::Text(_) => true,
             _ => false,
+        }
+    }
+
+    /// How many forms stand inside each other.
+    pub(super) fn depth(&self) -> usize {
+        let deepest = |members: &[Self]| 1 + members.iter().map(Self::depth).max().unwrap_or(0);
+        match self {
+            Self::Tuple { members, .. }
+            | Self::Set(members)
+            | Self::List(members)
+            | Self::Either(members)
+            | Self::Combined(_, members)
+            | Self::Builder(members) => deepest(members),
+            Self::Relation(relation) => deepest(&relation.sides),
+            Self::Cases(rows) => 1 + rows.iter().map(|row| deepest(row)).max().unwrap_or(0),
+            Self::Modulo(inner, _) | Self::Choice(_, inner) => 1 + inner.depth(),
+            _ => 1,
         }
     }
 

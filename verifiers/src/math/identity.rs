@@ -5,7 +5,7 @@
 //! neither decides counts as equal if the values agree to hundreds of bits at every point where both are defined.
 
 use super::complex::Complex;
-use super::evaluate::{self, Domain, Point, Value};
+use super::evaluate::{self, Domain, Extent, Point, Value};
 use super::expression::{Arena, Constant, Id, Node};
 use super::modular::{self, Class, Field, key_of, mix};
 use super::rational::Rational;
@@ -48,8 +48,11 @@ const COARSE: u64 = 64;
 const FINE: u64 = 320;
 const FINEST: u64 = 2_048;
 
-/// Values agree if they differ by less than this power of two in relation to their size.
-const AGREEMENT: i64 = 200;
+/// The most bits that are ever used; where values of more different sizes meet, nothing is decided.
+const BITS: u64 = 8_192;
+/// Values agree if they differ, in relation to their size, by less than 2 to the power of this many bits less than the
+/// precision.
+pub(super) const SLACK: u64 = 112;
 
 const N_FIELDS: u64 = 2;
 const N_ROUNDS: u64 = 24;
@@ -83,7 +86,7 @@ impl<'a> Subject<'a> {
         1 + self.order.len() as u64 * (2 + words) / 8 + self.n_calls * (4 + words * words / 3)
     }
 
-    fn value_at(&self, round: u64, seed: u64, domain: Domain, precision: u64) -> (Value, i64) {
+    fn value_at(&self, round: u64, seed: u64, domain: Domain, precision: u64) -> Sample {
         let names = &self.arena.names;
         let values: Vec<Rational> = names.iter().map(|name| coordinate(name, round, seed)).collect();
         let field = Field::choose(seed, 0);
@@ -95,15 +98,19 @@ impl<'a> Subject<'a> {
         evaluate::evaluate(self.arena, &self.order, &Point { values: &values, domain, precision, key: &key })
     }
 
-    /// The value of a constant.
-    pub(super) fn constant(&self, precision: u64, steps: &mut Steps) -> Option<Complex> {
-        if self.has_variables || !steps.spend(self.cost(precision)) {
-            return None;
+    /// The value of a constant to a precision, which is raised above the one given where large terms hide small ones.
+    pub(super) fn constant(&self, precision: u64, steps: &mut Steps) -> Option<(Complex, u64)> {
+        let mut precision = precision;
+        while !self.has_variables && precision <= BITS && steps.spend(self.cost(precision)) {
+            let (value, extent) = self.value_at(0, 0, Domain::Complex, precision);
+            let Value::Defined(value) = value else { return None };
+            let needed = 2 * extent.bits(extent) + 2 * SLACK;
+            if needed <= precision {
+                return Some((value, precision));
+            }
+            precision = needed;
         }
-        match self.value_at(0, 0, Domain::Complex, precision).0 {
-            Value::Defined(value) => Some(value),
-            _ => None,
-        }
+        None
     }
 
     pub(super) fn is_constant(&self) -> bool {
@@ -179,6 +186,9 @@ fn is_defined_somewhere(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut
     })
 }
 
+/// A value with the sizes of the values met on the way to it.
+type Sample = (Value, Extent);
+
 /// What a point says.
 enum Finding {
     Agree,
@@ -190,17 +200,12 @@ fn at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> 
     let domain = domain(a, b);
     let mut n_agreeing = 0;
     for round in 0..N_ROUNDS {
-        for precision in [COARSE, FINE] {
-            if !steps.spend(a.cost(precision) + b.cost(precision)) {
-                return Same::Unknown("steps");
-            }
-            let x = a.value_at(round, seed, domain, precision);
-            let y = b.value_at(round, seed, domain, precision);
-            match compare_values(&x, &y, precision) {
-                Finding::Differ => return Same::No,
-                Finding::Agree if precision == FINE => n_agreeing += 1,
-                _ => {}
-            }
+        let place = Place { round, seed, domain };
+        match at_point(a, b, place, FINE, steps) {
+            None => return Same::Unknown("steps"),
+            Some(Finding::Differ) => return Same::No,
+            Some(Finding::Agree) => n_agreeing += 1,
+            Some(Finding::Nothing) => {}
         }
         if n_agreeing >= ENOUGH && round + 1 >= ALWAYS {
             return Same::Yes;
@@ -211,32 +216,67 @@ fn at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> 
 }
 
 fn as_constants(a: &Subject<'_>, b: &Subject<'_>, steps: &mut Steps) -> Same {
-    for precision in [COARSE, FINE, FINEST] {
-        if !steps.spend(a.cost(precision) + b.cost(precision)) {
-            return Same::Unknown("steps");
-        }
-        let x = a.value_at(0, 0, Domain::Complex, precision);
-        let y = b.value_at(0, 0, Domain::Complex, precision);
-        match compare_values(&x, &y, precision) {
-            Finding::Differ => return Same::No,
-            Finding::Agree if precision == FINEST => return Same::Yes,
-            _ => {}
-        }
+    let place = Place { round: 0, seed: 0, domain: Domain::Complex };
+    match at_point(a, b, place, FINEST, steps) {
+        None => Same::Unknown("steps"),
+        Some(Finding::Differ) => Same::No,
+        Some(Finding::Agree) => Same::Yes,
+        Some(Finding::Nothing) => Same::Unknown("precision"),
     }
-    Same::Unknown("precision")
 }
 
-fn compare_values(x: &(Value, i64), y: &(Value, i64), precision: u64) -> Finding {
+#[derive(Clone, Copy)]
+struct Place {
+    round: u64,
+    seed: u64,
+    domain: Domain,
+}
+
+/// Compares the values at a point with rising precision, up to the one given and beyond what parts the sizes of the
+/// values met on the way: `e^{1000} + 1` is not `e^{1000}`. Nothing if the steps do not suffice.
+fn at_point(a: &Subject<'_>, b: &Subject<'_>, place: Place, finest: u64, steps: &mut Steps) -> Option<Finding> {
+    let mut precision = COARSE;
+    loop {
+        if !steps.spend(a.cost(precision) + b.cost(precision)) {
+            return None;
+        }
+        let x = a.value_at(place.round, place.seed, place.domain, precision);
+        let y = b.value_at(place.round, place.seed, place.domain, precision);
+        let finding = compare_values(&x, &y, precision);
+        let are_undefined = matches!((&x.0, &y.0), (Value::Undefined, Value::Undefined));
+        let needed = finest.max(2 * x.1.bits(y.1) + 2 * SLACK);
+        if matches!(finding, Finding::Differ) || are_undefined || precision >= needed {
+            return Some(finding);
+        }
+        if precision >= finest && needed > BITS {
+            return Some(Finding::Nothing);
+        }
+        precision = match precision {
+            COARSE => FINE,
+            FINE if finest > FINE => finest,
+            _ => needed,
+        };
+    }
+}
+
+fn compare_values(x: &Sample, y: &Sample, precision: u64) -> Finding {
     match (&x.0, &y.0) {
         (Value::Defined(a), Value::Defined(b)) => {
             let Some(gap) = a.sub(b, precision) else { return Finding::Nothing };
             if !gap.contains_zero() {
                 return Finding::Differ;
             }
-            let size =
-                if a.contains_zero() && b.contains_zero() { x.1.max(y.1) } else { a.magnitude().max(b.magnitude()) };
-            let needed = if precision == FINEST { FINEST as i64 * 3 / 4 } else { AGREEMENT };
-            if gap.is_zero() || gap.magnitude() < size - needed { Finding::Agree } else { Finding::Nothing }
+            let size = if a.contains_zero() && b.contains_zero() {
+                x.1.high.max(y.1.high)
+            } else {
+                a.magnitude().max(b.magnitude())
+            };
+            let agreement = precision.saturating_sub(SLACK) as i64;
+            if gap.is_zero() || (agreement > 0 && gap.magnitude() < size - agreement) {
+                Finding::Agree
+            } else {
+                Finding::Nothing
+            }
         }
         (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => Finding::Differ,
         _ => Finding::Nothing,
@@ -253,6 +293,8 @@ pub(super) enum Factor {
 }
 
 /// Whether `a = c · b` for a constant `c` that is not zero, and its sign.
+///
+/// Constants are no multiples of each other: `0 = 1` and `0 = 2` have no more in common than that they are wrong.
 pub(super) fn proportional(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Option<Factor> {
     if !(a.has_variables && b.has_variables) {
         return None;
@@ -287,42 +329,65 @@ fn are_proportional_in_fields(a: &Subject<'_>, b: &Subject<'_>, seed: u64) -> Op
             Some(_) => {}
         }
     }
-    if n_points == 0 { None } else { Some(n_points >= 3) }
+    if n_points == 0 { None } else { Some(false) }
 }
 
 fn ratio_at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps, is_proved: bool) -> Option<Factor> {
     let domain = domain(a, b);
-    let mut first: Option<Complex> = None;
+    let mut first: Option<(Sample, Sample)> = None;
+    let mut varies = false;
     let mut n_agreeing = 0;
     for round in 0..N_ROUNDS {
-        if !steps.spend(a.cost(FINE) + b.cost(FINE)) {
-            return None;
-        }
-        let x = a.value_at(round, seed, domain, FINE);
-        let y = b.value_at(round, seed, domain, FINE);
-        let (x, y) = match (x.0, y.0) {
-            (Value::Defined(x), Value::Defined(y)) => (x, y),
+        let place = Place { round, seed, domain };
+        let (x, y, precision) = sharp_values(a, b, place, steps)?;
+        let ratio = match (&x.0, &y.0) {
+            (Value::Defined(a), Value::Defined(b)) => a.div(b, precision),
             (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => return None,
             _ => continue,
         };
-        let Some(ratio) = x.div(&y, FINE).filter(|ratio| !ratio.contains_zero()) else { continue };
+        let Some(ratio) = ratio.filter(|ratio| !ratio.contains_zero()) else { continue };
+        let ratio = (Value::Defined(ratio), x.1);
         match &first {
-            None => first = Some(ratio),
-            Some(other) => match compare_values(&(Value::Defined(ratio), 0), &(Value::Defined(other.clone()), 0), FINE)
-            {
-                Finding::Differ => return None,
-                Finding::Agree => n_agreeing += 1,
-                Finding::Nothing => continue,
-            },
+            None => first = Some((ratio, x)),
+            Some((other, value)) => {
+                varies |= matches!(compare_values(&x, value, precision), Finding::Differ);
+                match compare_values(&ratio, other, precision) {
+                    Finding::Differ => return None,
+                    Finding::Agree => n_agreeing += 1,
+                    Finding::Nothing => continue,
+                }
+            }
         }
-        if is_proved || (n_agreeing >= ENOUGH && round + 1 >= ALWAYS) {
-            return first.map(|ratio| sign_of(&ratio));
+        if varies && (is_proved || (n_agreeing >= ENOUGH && round + 1 >= ALWAYS)) {
+            return first.map(|(ratio, _)| sign_of(&ratio.0));
         }
     }
     None
 }
 
-fn sign_of(ratio: &Complex) -> Factor {
+/// The values at a point with enough bits to tell their ratio from that at another point: where large terms hide small
+/// ones, ratios differ by the square of how small those are.
+fn sharp_values(a: &Subject<'_>, b: &Subject<'_>, place: Place, steps: &mut Steps) -> Option<(Sample, Sample, u64)> {
+    let mut precision = FINE;
+    loop {
+        if !steps.spend(a.cost(precision) + b.cost(precision)) {
+            return None;
+        }
+        let x = a.value_at(place.round, place.seed, place.domain, precision);
+        let y = b.value_at(place.round, place.seed, place.domain, precision);
+        let needed = 3 * x.1.bits(y.1) + 2 * SLACK;
+        if needed > BITS {
+            return None;
+        }
+        if needed <= precision {
+            return Some((x, y, precision));
+        }
+        precision = needed;
+    }
+}
+
+fn sign_of(ratio: &Value) -> Factor {
+    let Value::Defined(ratio) = ratio else { return Factor::Other };
     if !ratio.is_real() {
         Factor::Other
     } else if ratio.re.is_positive() {

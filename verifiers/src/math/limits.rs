@@ -7,6 +7,12 @@
 pub(super) const LENGTH: usize = 256 * 1024;
 /// Brackets, fractions, roots and exponents inside each other.
 pub(super) const DEPTH: usize = 200;
+/// Levels of nesting up to which the stack of any thread suffices; deeper texts are read on a stack of their own.
+pub(super) const SHALLOW: usize = 32;
+/// Bytes of that stack. Unoptimised code needs about 20 kB a level.
+pub(super) const STACK: usize = 16 << 20;
+/// Tuples, sets and lists inside each other.
+pub(super) const FORMS: usize = 24;
 /// Nodes of all expressions of one answer.
 pub(super) const NODES: usize = 10_000;
 /// Nodes that are made while an answer is read, most of them folded at once.

@@ -178,7 +178,7 @@ impl Parser<'_> {
             self.jump(start);
             return self.groups();
         }
-        gathered(members, joins)
+        gathered(members, joins, &self.arena)
     }
 
     /// `p=5,q=2; p=7,q=2`: groups of members.
@@ -187,7 +187,7 @@ impl Parser<'_> {
         loop {
             let (members, joins) = self.members(Enclosure::Group)?;
             if !members.is_empty() {
-                groups.push(gathered(members, joins)?);
+                groups.push(gathered(members, joins, &self.arena)?);
             }
             if !self.takes(Token::Sign(b';')) {
                 break;
@@ -251,13 +251,31 @@ fn joins_are_mixed(members: &[Form]) -> bool {
 }
 
 /// One member alone, or several together.
-fn gathered(mut members: Vec<Form>, joins: Joins) -> Reading<Form> {
+fn gathered(mut members: Vec<Form>, joins: Joins, arena: &Arena) -> Reading<Form> {
     match members.len() {
         0 => Err(Fault::Unreadable("nothing")),
         1 => Ok(members.remove(0)),
         _ if joins.has_or => Ok(Form::Either(members)),
-        _ => Ok(Form::List(share_label(members))),
+        _ => Ok(Form::List(by_repetition(share_label(members), arena))),
     }
+}
+
+/// `p=5, q=2 and p=7, q=2` are two groups: the labels repeat.
+fn by_repetition(members: Vec<Form>, arena: &Arena) -> Vec<Form> {
+    let labels: Option<Vec<&str>> = members
+        .iter()
+        .map(|member| match member {
+            Form::Relation(relation) => relation.sides[0].expression().and_then(|id| arena.symbol(id)),
+            _ => None,
+        })
+        .collect();
+    let Some(labels) = labels else { return members };
+    let size = labels[1..].iter().position(|label| *label == labels[0]).map_or(labels.len(), |at| at + 1);
+    let is_repeated = size > 1 && labels.len() > size && labels.len() % size == 0;
+    if !is_repeated || !labels.chunks(size).all(|group| group == &labels[..size]) {
+        return members;
+    }
+    members.chunks(size).map(|group| Form::List(group.to_vec())).collect()
 }
 
 /// `n = 2, 3, 4` is the list 2, 3, 4: a label before the first member is meant for all.
@@ -269,8 +287,8 @@ fn share_label(members: Vec<Form>) -> Vec<Form> {
         return members;
     }
     let mut members = members;
-    if let Form::Relation(Relation { sides, .. }) = &mut members[0] {
-        let value = sides.swap_remove(1);
+    if let Form::Relation(relation) = &mut members[0] {
+        let value = relation.sides.swap_remove(1);
         members[0] = value;
     }
     members
@@ -306,7 +324,7 @@ pub(super) fn choose(arena: &mut Arena, form: &Form, choice: u8) -> Reading<Form
                 });
             }
             let sides = choose_all(arena, &relation.sides, choice)?;
-            Form::Relation(Relation { sides, signs: relation.signs.clone(), differences })
+            Form::Relation(Box::new(Relation { sides, signs: relation.signs.clone(), differences }))
         }
         _ => return Err(Fault::Unreadable("a choice of signs within a larger form")),
     })

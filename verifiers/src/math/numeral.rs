@@ -131,6 +131,9 @@ impl Reader<'_> {
     /// The start of a further group of three digits, if a mark of thousands leads to one.
     fn group(&self, locale: Locale, commas: Commas) -> Option<usize> {
         let at = self.at;
+        if !matches!(self.byte(at), b',' | b'{' | b'\\' | b'.' | b' ') {
+            return None;
+        }
         let is_group = |start: usize| {
             (0..3).all(|i| self.byte(start + i).is_ascii_digit()) && !self.byte(start + 3).is_ascii_digit()
         };

@@ -2,10 +2,10 @@
 //!
 //! Recursion passes through [`Parser::power`], which counts its depth.
 
-use super::expression::{Arena, Constant, Id, Node};
+use super::expression::{Arena, Binary, Constant, Id, Node};
 use super::form::{Combine, Form, Relation, Sign};
 use super::lexer::{Lexeme, Lexer, Side, Token};
-use super::limits::{DEPTH, Fault, ITEMS, Reading, SIGNS};
+use super::limits::{Fault, ITEMS, Reading, SIGNS};
 use super::names;
 use super::numeral::Commas;
 use super::policy::Locale;
@@ -19,6 +19,7 @@ pub(super) struct Parser<'a> {
     pub(super) locale: Locale,
     pub(super) commas: Commas,
     depth: usize,
+    max_depth: usize,
     /// Signs `±` of the member being read.
     pub(super) n_signs: u8,
     /// Bars `|` that are open in the innermost bracket.
@@ -41,6 +42,8 @@ pub(super) enum Level {
     Union,
     Intersection,
     Sum,
+    /// `a mod b`, whose sides may be products.
+    Remainder,
     Product,
     Factor,
 }
@@ -57,6 +60,8 @@ enum Operator {
     Multiply,
     Divide,
     Remainder,
+    /// `{n \choose k}`.
+    Choose,
     /// Two factors side by side.
     Beside,
 }
@@ -65,11 +70,12 @@ impl Operator {
     fn level(self) -> Level {
         match self {
             Self::Relate(_) => Level::Relation,
-            Self::Ratio => Level::Ratio,
+            Self::Ratio | Self::Choose => Level::Ratio,
             Self::Combine(Combine::Intersection) => Level::Intersection,
             Self::Combine(_) => Level::Union,
             Self::Add | Self::Subtract | Self::PlusMinus | Self::MinusPlus => Level::Sum,
-            Self::Multiply | Self::Divide | Self::Remainder | Self::Beside => Level::Product,
+            Self::Remainder => Level::Remainder,
+            Self::Multiply | Self::Divide | Self::Beside => Level::Product,
         }
     }
 }
@@ -81,14 +87,15 @@ impl Level {
             Self::Ratio => Self::Union,
             Self::Union => Self::Intersection,
             Self::Intersection => Self::Sum,
-            Self::Sum => Self::Product,
+            Self::Sum => Self::Remainder,
+            Self::Remainder => Self::Product,
             Self::Product | Self::Factor => Self::Factor,
         }
     }
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a str, locale: Locale) -> Self {
+    pub(super) fn new(text: &'a str, locale: Locale, max_depth: usize) -> Self {
         let lexer = Lexer { text, at: 0 };
         Self {
             lexer,
@@ -97,6 +104,7 @@ impl<'a> Parser<'a> {
             locale,
             commas: Commas::MarkThousands,
             depth: 0,
+            max_depth,
             n_signs: 0,
             n_bars: 0,
             is_builder: false,
@@ -141,7 +149,7 @@ impl<'a> Parser<'a> {
     /// Reads operators of the level and tighter ones.
     pub(super) fn binary(&mut self, level: Level) -> Reading<Form> {
         let mut left = self.signed()?;
-        let mut chain: Option<Relation> = None;
+        let mut chain: Option<Box<Relation>> = None;
         while let Some(operator) = self.operator(&left) {
             if operator.level() < level {
                 break;
@@ -152,7 +160,7 @@ impl<'a> Parser<'a> {
             if let Operator::Relate(sign) = operator {
                 let right = self.binary(Level::Ratio)?;
                 let side = std::mem::replace(&mut left, right);
-                let chain = chain.get_or_insert_with(|| Relation { sides: vec![], signs: vec![], differences: vec![] });
+                let chain = chain.get_or_insert_default();
                 if chain.sides.len() >= ITEMS {
                     return Err(Fault::Limit("members"));
                 }
@@ -168,7 +176,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn close_chain(&mut self, mut chain: Relation, last: Form) -> Reading<Form> {
+    fn close_chain(&mut self, mut chain: Box<Relation>, last: Form) -> Reading<Form> {
         chain.sides.push(last);
         for sides in chain.sides.windows(2) {
             let difference = match (sides[0].expression(), sides[1].expression()) {
@@ -254,6 +262,7 @@ impl<'a> Parser<'a> {
             Token::Command("cdot" | "times" | "ast" | "cdotp" | "bullet") => Operator::Multiply,
             Token::Command("div" | "slash") => Operator::Divide,
             Token::Command("bmod" | "mod") => Operator::Remainder,
+            Token::Command("choose") => Operator::Choose,
             Token::Command("pm") => Operator::PlusMinus,
             Token::Command("mp") => Operator::MinusPlus,
             Token::Command("cup" | "bigcup") => Operator::Combine(Combine::Union),
@@ -300,7 +309,7 @@ impl<'a> Parser<'a> {
             Operator::Beside if self.after_numeral && self.token() == Token::Digit => {
                 return Err(Fault::Unreadable("two numbers side by side"));
             }
-            Operator::PlusMinus | Operator::MinusPlus => return self.plus_minus(left, operator),
+            Operator::PlusMinus | Operator::MinusPlus => return self.plus_minus(&left, operator),
             _ => {}
         }
         let right = self.binary(operator.level().tighter())?;
@@ -328,14 +337,15 @@ impl<'a> Parser<'a> {
             Operator::Add => self.arena.add(a, b),
             Operator::Subtract => self.arena.sub(a, b),
             Operator::Divide => self.arena.div(a, b),
-            Operator::Remainder => self.arena.call2(super::expression::Binary::Mod, a, b),
+            Operator::Remainder => self.arena.call2(Binary::Mod, a, b),
+            Operator::Choose => self.arena.call2(Binary::Binomial, a, b),
             _ => self.arena.mul(a, b),
         }
     }
 
     /// `a ± b` for the sign that was just passed.
-    fn plus_minus(&mut self, left: Form, operator: Operator) -> Reading<Form> {
-        let Form::Expression(a) = left else { return Err(Fault::Unreadable("an operation on what is no number")) };
+    fn plus_minus(&mut self, left: &Form, operator: Operator) -> Reading<Form> {
+        let a = left.expression().ok_or(Fault::Unreadable("an operation on what is no number"))?;
         let sign = if operator == Operator::MinusPlus && self.n_signs > 0 {
             let sign = self.arena.push(Node::Sign(self.n_signs - 1))?;
             self.arena.neg(sign)?
@@ -360,7 +370,8 @@ impl<'a> Parser<'a> {
             (Form::Expression(a), Form::Expression(b)) => Ok(Form::Ratio(vec![a, b])),
             // `Answer: 5`.
             (left, right) if is_words => {
-                self.close_chain(Relation { sides: vec![left], signs: vec![Sign::Equal], differences: vec![] }, right)
+                let chain = Relation { sides: vec![left], signs: vec![Sign::Equal], differences: vec![] };
+                self.close_chain(Box::new(chain), right)
             }
             _ => Err(Fault::Unreadable("a ratio of what are no numbers")),
         }
@@ -378,7 +389,7 @@ impl<'a> Parser<'a> {
     /// Counts a level of nesting; every recursion of the parser passes through here.
     pub(super) fn deeper(&mut self) -> Reading<()> {
         self.depth += 1;
-        if self.depth > DEPTH { Err(Fault::Limit("nesting")) } else { Ok(()) }
+        if self.depth > self.max_depth { Err(Fault::Limit("nesting")) } else { Ok(()) }
     }
 
     pub(super) fn shallower(&mut self) {
@@ -392,7 +403,7 @@ impl<'a> Parser<'a> {
                 Token::Sign(b'^') => {
                     if let Some(end) = self.degree_sign() {
                         self.jump(end);
-                        self.in_degrees(form)?
+                        self.in_degrees(&form)?
                     } else {
                         self.raise(form)?
                     }
@@ -409,19 +420,19 @@ impl<'a> Parser<'a> {
                 }
                 Token::Command("degree" | "degrees") => {
                     self.advance();
-                    self.in_degrees(form)?
+                    self.in_degrees(&form)?
                 }
-                Token::Sign(b'_') => self.index(form)?,
+                Token::Sign(b'_') => self.index(&form)?,
                 Token::Sign(b'\'') => {
                     self.advance();
-                    self.rename(form, |name| format!("{name}'"))?
+                    self.rename(&form, |name| format!("{name}'"))?
                 }
                 _ => return Ok(form),
             };
         }
     }
 
-    fn in_degrees(&mut self, form: Form) -> Reading<Form> {
+    fn in_degrees(&mut self, form: &Form) -> Reading<Form> {
         let a = form.expression().ok_or(Fault::Unreadable("degrees of what is no number"))?;
         let degree = self.arena.push(Node::Constant(Constant::Degree))?;
         Ok(Form::Expression(self.arena.push(Node::Mul(a, degree))?))

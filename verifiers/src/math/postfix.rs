@@ -17,7 +17,7 @@ impl<'a> Parser<'a> {
         }
         // `x^2_3` is the square of x₃.
         let exponent = self.exponent()?;
-        let form = if self.token() == Token::Sign(b'_') { self.index(form)? } else { form };
+        let form = if self.token() == Token::Sign(b'_') { self.index(&form)? } else { form };
         match form {
             Form::Expression(base) => self.arena.pow(base, exponent).map(Form::Expression),
             Form::Space(Space::Reals) => Err(Fault::Unreadable("a power of a set")),
@@ -59,7 +59,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `_` is ahead: the index becomes part of the name.
-    pub(super) fn index(&mut self, form: Form) -> Reading<Form> {
+    pub(super) fn index(&mut self, form: &Form) -> Reading<Form> {
         let start = self.ahead.end;
         let (text, end) = match self.lexer.group(start) {
             Ok(group) => group,
@@ -75,7 +75,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Gives a variable another name.
-    pub(super) fn rename(&mut self, form: Form, new: impl Fn(&str) -> String) -> Reading<Form> {
+    pub(super) fn rename(&mut self, form: &Form, new: impl Fn(&str) -> String) -> Reading<Form> {
         let id = form.expression().ok_or(Fault::Unreadable("an index of what is no name"))?;
         let name = match self.arena.node(id) {
             Node::Symbol(name) => self.arena.names[*name as usize].to_string(),

@@ -13,9 +13,9 @@ pub(super) struct Range {
 }
 
 /// Expands the sum or product of the name, or keeps it as a function of which nothing is known.
-pub(super) fn expand(arena: &mut Arena, name: &str, range: Range) -> Reading<Id> {
+pub(super) fn expand(arena: &mut Arena, name: &str, range: &Range) -> Reading<Id> {
     let bound = |id| arena.number(id).and_then(Rational::to_i64);
-    let (Some(low), Some(high)) = (bound(range.low), bound(range.high)) else { return keep(arena, name, &range) };
+    let (Some(low), Some(high)) = (bound(range.low), bound(range.high)) else { return keep(arena, name, range) };
     if high.saturating_sub(low) >= TERMS {
         return Err(Fault::Limit("terms"));
     }
@@ -28,7 +28,7 @@ pub(super) fn expand(arena: &mut Arena, name: &str, range: Range) -> Reading<Id>
     let neutral = i64::from(name == "prod");
     let mut total = arena.small(neutral)?;
     for value in low..=high {
-        let replace = |node: &Node| variables.contains(node).then(|| Node::Number(Rational::Small(value, 1)));
+        let replace = |node: &Node| variables.contains(node).then_some(Node::Number(Rational::Small(value, 1)));
         let term = arena.copy(range.body, &replace)?;
         total = if name == "prod" { arena.mul(total, term)? } else { arena.add(total, term)? };
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::expression::{Arena, Function, Id, Node};
 use super::form::{Combine, Edge, Form, Relation, Sign, Space};
-use super::identity::{Steps, Subject};
+use super::identity::{SLACK, Steps, Subject};
 use super::limits::PAIRS;
 use super::rational::Rational;
 use super::real::Real;
@@ -13,7 +13,12 @@ use super::real::Real;
 #[derive(Clone, Debug)]
 enum End {
     Below,
-    At { exact: Option<Rational>, value: Real },
+    At {
+        exact: Option<Rational>,
+        value: Real,
+        /// The bits to which the value is known.
+        precision: u64,
+    },
     Above,
 }
 
@@ -32,9 +37,8 @@ pub(super) struct Region {
     pub(super) variable: Option<String>,
 }
 
-/// Bits of the ends, and how closely two must agree to be one.
+/// Bits of the ends.
 const PRECISION: u64 = 320;
-const AGREEMENT: i64 = 200;
 
 impl End {
     fn order(&self, other: &Self) -> Option<Ordering> {
@@ -43,14 +47,15 @@ impl End {
             (Self::Below, _) | (_, Self::Above) => Some(Ordering::Less),
             (Self::Above, _) | (_, Self::Below) => Some(Ordering::Greater),
             (Self::At { exact: Some(a), .. }, Self::At { exact: Some(b), .. }) => Some(a.cmp(b)),
-            (Self::At { value: a, .. }, Self::At { value: b, .. }) => {
-                let gap = a.sub(b, PRECISION)?;
+            (Self::At { value: a, precision: p, .. }, Self::At { value: b, precision: q, .. }) => {
+                let agreement = (p.min(q) - SLACK) as i64;
+                let gap = a.sub(b, *p.max(q))?;
                 if gap.is_positive() {
                     Some(Ordering::Greater)
                 } else if gap.is_negative() {
                     Some(Ordering::Less)
                 } else {
-                    (gap.magnitude() < a.magnitude().max(b.magnitude()).max(0) - AGREEMENT).then_some(Ordering::Equal)
+                    (gap.magnitude() < a.magnitude().max(b.magnitude()).max(0) - agreement).then_some(Ordering::Equal)
                 }
             }
         }
@@ -81,9 +86,9 @@ impl Region {
         }
     }
 
+    /// What lies between two cuts; nothing if they do not ascend, as that is rather a pair of numbers or a mistake.
     fn between(low: Cut, high: Cut) -> Option<Self> {
-        let cuts = if low.order(&high)? == Ordering::Less { vec![low, high] } else { vec![] };
-        Some(Self { cuts, variable: None })
+        (low.order(&high)? == Ordering::Less).then(|| Self { cuts: vec![low, high], variable: None })
     }
 
     fn point(end: End) -> Self {
@@ -195,9 +200,9 @@ impl Reader<'_> {
     }
 
     fn combined(&mut self, combine: Combine, members: &[Form]) -> Option<Region> {
-        let mut region = self.region(&members[0])?;
+        let mut region = self.part(&members[0])?;
         for member in &members[1..] {
-            let next = self.region(member)?;
+            let next = self.part(member)?;
             region = match combine {
                 Combine::Union => region.combine(&next, 1)?,
                 Combine::Intersection => region.combine(&next, 2)?,
@@ -205,6 +210,14 @@ impl Reader<'_> {
             };
         }
         Some(region)
+    }
+
+    /// A part of a union; `{2}` in bare braces is read as the number, and meant as a set.
+    fn part(&mut self, form: &Form) -> Option<Region> {
+        match form {
+            Form::Expression(_) => self.union([Member::Point(form)].into_iter()),
+            form => self.region(form),
+        }
     }
 
     /// `{x | x > 5}` and `{x ∈ ℝ | x > 5}`: all conditions at once.
@@ -233,10 +246,10 @@ impl Reader<'_> {
         }
         if let Some(value) = self.arena.number(id) {
             let real = Real::from_rational(value, PRECISION)?;
-            return Some(End::At { exact: Some(value.clone()), value: real });
+            return Some(End::At { exact: Some(value.clone()), value: real, precision: PRECISION });
         }
-        let value = Subject::new(self.arena, id).constant(PRECISION, self.steps)?;
-        value.is_real().then_some(End::At { exact: None, value: value.re })
+        let (value, precision) = Subject::new(self.arena, id).constant(PRECISION, self.steps)?;
+        value.is_real().then_some(End::At { exact: None, value: value.re, precision })
     }
 
     /// The numbers that fulfil a chain of inequalities about one variable, or its absolute value.
@@ -249,7 +262,8 @@ impl Reader<'_> {
                 None => next,
             });
         }
-        region
+        // Nothing fulfils `5 < x < 1`, but two such chains do not say the same.
+        region.filter(|region| !region.cuts.is_empty())
     }
 
     fn pair(&mut self, left: &Form, sign: Sign, right: &Form) -> Option<Region> {
@@ -304,13 +318,13 @@ fn below(end: End, is_closed: bool) -> Option<Region> {
     match end {
         End::Below => Some(Region::empty()),
         End::Above => Some(Region::all()),
-        end => Region::between(Region::all().cuts.swap_remove(0), Cut { end, is_after: is_closed }),
+        end @ End::At { .. } => Region::between(Region::all().cuts.swap_remove(0), Cut { end, is_after: is_closed }),
     }
 }
 
 /// The numbers whose absolute values lie in the region.
 fn preimage_of_size(region: &Region) -> Option<Region> {
-    let zero = End::At { exact: Some(Rational::ZERO), value: Real::zero() };
+    let zero = End::At { exact: Some(Rational::ZERO), value: Real::zero(), precision: PRECISION };
     let positive = below(zero, false)?.complement();
     let sizes = region.combine(&positive, 2)?;
     let mirrored = Region { cuts: sizes.cuts.iter().rev().map(mirror).collect(), variable: None };
@@ -321,7 +335,9 @@ fn mirror(cut: &Cut) -> Cut {
     let end = match &cut.end {
         End::Below => End::Above,
         End::Above => End::Below,
-        End::At { exact, value } => End::At { exact: exact.as_ref().map(Rational::neg), value: value.neg() },
+        End::At { exact, value, precision } => {
+            End::At { exact: exact.as_ref().map(Rational::neg), value: value.neg(), precision: *precision }
+        }
     };
     Cut { end, is_after: !cut.is_after }
 }

@@ -30,7 +30,9 @@ impl Comparer<'_> {
         }
         let gold = self.shortened(gold, Owner::Gold);
         let given = self.shortened(given, Owner::Given);
-        if let Some(is_same) = self.regions(&Form::Relation(gold.clone()), &Form::Relation(given.clone())) {
+        if let Some(is_same) =
+            self.regions(&Form::Relation(Box::new(gold.clone())), &Form::Relation(Box::new(given.clone())))
+        {
             return Same::from_bool(is_same);
         }
         let straight = self.aligned(&gold, &given);
@@ -67,7 +69,7 @@ impl Comparer<'_> {
             match self.step(gold, given, at) {
                 Same::Yes => {}
                 Same::No => return Same::No,
-                unknown => all = unknown,
+                unknown @ Same::Unknown(_) => all = unknown,
             }
         }
         all
@@ -137,7 +139,7 @@ impl Comparer<'_> {
         self.any_value(
             &values,
             |this, value| this.forms(value, given),
-            |this| this.regions(&Form::Relation(gold.clone()), given),
+            |this| this.regions(&Form::Relation(Box::new(gold.clone())), given),
         )
     }
 
@@ -146,7 +148,7 @@ impl Comparer<'_> {
         self.any_value(
             &values,
             |this, value| this.forms(gold, value),
-            |this| this.regions(gold, &Form::Relation(given.clone())),
+            |this| this.regions(gold, &Form::Relation(Box::new(given.clone()))),
         )
     }
 
@@ -162,7 +164,7 @@ impl Comparer<'_> {
             match compare(self, value) {
                 Same::Yes => return Same::Yes,
                 Same::No => {}
-                other => unknown = other,
+                other @ Same::Unknown(_) => unknown = other,
             }
         }
         match regions(self) {

@@ -285,7 +285,7 @@ impl Parser<'_> {
         let (Some((variable, low)), Some(high)) = (from, to) else {
             return Err(Fault::Unreadable("a sum or product without its range"));
         };
-        super::range::expand(&mut self.arena, name, super::range::Range { variable, low, high, body })
+        super::range::expand(&mut self.arena, name, &super::range::Range { variable, low, high, body })
             .map(Form::Expression)
     }
 

@@ -6,7 +6,7 @@ use super::policy::Policy;
 use super::rational::Rational;
 
 /// Bits to which a constant is approximated before it is rounded.
-const PRECISION: u64 = 192;
+const PRECISION: u64 = 256;
 
 /// The value of a constant as a rational number: exact where it is one, and close otherwise.
 pub(super) fn value(arena: &Arena, id: Id, steps: &mut Steps) -> Option<Rational> {
@@ -16,7 +16,7 @@ pub(super) fn value(arena: &Arena, id: Id, steps: &mut Steps) -> Option<Rational
     if let Some(value) = arena.known(id) {
         return Some(value);
     }
-    let value = Subject::new(arena, id).constant(PRECISION, steps)?;
+    let (value, _) = Subject::new(arena, id).constant(PRECISION, steps)?;
     if value.is_real() { value.re.to_rational() } else { None }
 }
 

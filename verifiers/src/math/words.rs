@@ -7,7 +7,11 @@ pub(super) fn undress(text: &str) -> &str {
     let mut text = text;
     loop {
         let before = text;
-        text = text.trim().trim_end_matches(['.', ',', ';', ':']);
+        text = text.trim();
+        // Three dots go on, one ends the sentence.
+        if !text.ends_with("...") {
+            text = text.trim_end_matches(['.', ',', ';', ':']);
+        }
         text = text.strip_prefix('=').unwrap_or(text);
         for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`")] {
             if let Some(inner) = text.strip_prefix(open).and_then(|inner| inner.strip_suffix(close))
@@ -119,8 +123,9 @@ pub(super) fn is_prose(words: &str, is_set_as_text: bool) -> bool {
 
 fn is_short_word(part: &str) -> bool {
     let lower = part.to_lowercase();
-    let is_name =
-        part.chars().count() == 3 && part.starts_with(char::is_uppercase) && part[1..].chars().all(char::is_lowercase);
+    let is_name = part.chars().count() == 3
+        && part.starts_with(char::is_uppercase)
+        && part.chars().skip(1).all(char::is_lowercase);
     is_name
         || matches!(
             lower.as_str(),
