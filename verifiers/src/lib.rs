@@ -36,6 +36,7 @@
 //! rlvr_verifiers::conformance::check(&Rhyme, &[task]).unwrap();
 //! ```
 
+pub mod code;
 pub mod conformance;
 pub mod dataset;
 pub mod exact;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::code::Code;
 use crate::exact::Exact;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
 use crate::math::Math;
@@ -105,6 +106,18 @@ impl Registry {
         });
     }
 
+    /// Adds a verifier whose options are a type and that may refuse them, or not find on this machine what it needs.
+    fn add_fallible<O: DeserializeOwned + 'static, V: Verifier + 'static>(
+        &mut self,
+        name: &str,
+        new: fn(O) -> Result<V, String>,
+    ) {
+        self.add(name, move |options| {
+            let options: O = options.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+            Ok(Box::new(new(options)?))
+        });
+    }
+
     fn add_puzzle<P: Puzzle>(&mut self) {
         self.add_typed(P::NAME, Procedural::<P>::new);
     }
@@ -143,6 +156,7 @@ impl Default for Registry {
         let mut registry = Self::empty();
         registry.add_typed("math", Math::new);
         registry.add_typed("exact", Exact::new);
+        registry.add_fallible("code", Code::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
@@ -173,8 +187,8 @@ mod tests {
         check(
             "maths",
             &toml::Table::new(),
-            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, countdown, \
-             exact, math, modular, sorting",
+            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, code, \
+             countdown, exact, math, modular, sorting",
         );
         check(
             "exact",
