@@ -4,14 +4,17 @@
 //! layers that [`sandbox`] can put on, its tests never share an interpreter with it, and what it did is read from the
 //! kernel's books and from bytes, never from what it claims. See [`Code`] for the forms of tests and the findings.
 
+mod asserts;
 mod compare;
 mod finding;
 mod judge;
+mod literal;
 mod options;
 mod pool;
 mod program;
 pub mod sandbox;
 mod spec;
+mod value;
 
 pub use options::{CodeOptions, Isolation, Language};
 pub use spec::{CallCase, Limits, Spec, StdinCase, Tests};
