@@ -16,7 +16,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rlvr_verifiers::code::{Code, CodeOptions};
 use rlvr_verifiers::{Attempt, Task, Verdict, Verifier};
@@ -60,7 +60,7 @@ fn expanded(tests: &Value) -> Value {
     for name in ["input", "expected"] {
         object.remove(&format!("{name}_gen"));
         if let Some(parts) = object.remove(&format!("{name}_parts")) {
-            let whole: String = parts.as_array().unwrap().iter().map(|part| repeated(part)).collect();
+            let whole: String = parts.as_array().unwrap().iter().map(repeated).collect();
             object.insert(name.to_owned(), json!(whole));
         }
     }
@@ -130,7 +130,7 @@ fn run_human_eval(code: &Code, folder: &Path) -> usize {
                   def __bool__(s): return True\n    def __sub__(s,o): return 0\n    def __rsub__(s,o): return 0\n    \
                   def __abs__(s): return 0\n    def __lt__(s,o): return True\n    def __le__(s,o): return True\n    \
                   def __hash__(s): return 0\n    def __len__(s): return 0\n    def __contains__(s,o): return True\n";
-    let fakes: [(&str, Option<(&str, &str)>, usize); 6] = [
+    let fakes: [(&str, Fake<'_>, usize); 6] = [
         ("canonical", None, 164),
         ("always equal", Some((always, "return E()")), 0),
         ("sys.exit(0)", Some(("import sys\n", "sys.exit(0)")), 0),
@@ -161,7 +161,10 @@ fn run_human_eval(code: &Code, folder: &Path) -> usize {
     faults
 }
 
-fn human_eval_attempt(row: &Value, fake: Option<(&str, &str)>) -> (Task, String) {
+/// What stands before the program, and what replaces the function's body; none for the program as it is.
+type Fake<'a> = Option<(&'a str, &'a str)>;
+
+fn human_eval_attempt(row: &Value, fake: Fake<'_>) -> (Task, String) {
     let spec = json!({"language": "python", "tests": row["tests"], "entry_point": row["entry_point"]});
     let task = Task::new(row["id"].as_str().unwrap(), "?", "code").with_spec(spec);
     let canonical = row["program"].as_str().unwrap();
@@ -207,7 +210,13 @@ impl Host {
                 faults.push(format!("an escape marker in {place}"));
             }
         }
-        let left: Vec<String> = processes().difference(&self.processes).cloned().collect();
+        let left = || -> Vec<String> { processes().difference(&self.processes).cloned().collect() };
+        // What has ended is ours no longer, but it is for init to take it in, which may take its time.
+        let end = Instant::now() + Duration::from_secs(5);
+        while !left().is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let left = left();
         faults.extend(left.iter().map(|left| format!("a process is left: {left}")));
         let grown_mb = resident_kb().saturating_sub(self.resident_kb) / 1024;
         println!("the judge grew by {grown_mb} MB");

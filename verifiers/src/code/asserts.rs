@@ -20,7 +20,10 @@ pub(crate) fn calls(code: &str) -> Option<Vec<Call>> {
     let mut calls = vec![];
     let mut rest = code;
     loop {
-        rest = rest.trim_start_matches(['\n', '\r', ';']);
+        rest = match rest.strip_prefix(';') {
+            Some(more) => more.trim_start_matches([' ', '\t']),
+            None => rest.trim_start_matches(['\n', '\r']),
+        };
         if let Some(comment) = rest.trim_start().strip_prefix('#') {
             rest = &comment[comment.find('\n').unwrap_or(comment.len())..];
             continue;

@@ -4,6 +4,7 @@ use serde_json::{Value as Json, json};
 
 use super::asserts::{self, Call};
 use super::compare::same_output;
+use super::executable::{Executable, Made};
 use super::finding::{exit_code, fault};
 use super::options::Language;
 use super::sandbox::Sandbox;
@@ -36,7 +37,7 @@ pub(crate) struct Tally {
 }
 
 /// Standard error is for people, a little of it.
-const STDERR_BYTES: usize = 1 << 14;
+pub(crate) const STDERR_BYTES: usize = 1 << 14;
 
 impl Job {
     /// Judges the program; the error says why that was impossible, and nothing of the program has run then.
@@ -75,11 +76,15 @@ impl Job {
         tally: &mut Tally,
     ) -> Result<Verdict, String> {
         tally.n_tests = cases.len();
+        let program = match Executable::make(self, bench, worker, tally)? {
+            Made::Executable(program) => program,
+            Made::Fault(verdict) => return Ok(verdict),
+        };
         for case in cases {
             let (stdout, theirs) = Sink::new(self.bounds.output_bytes(), Overflow::Ends)?;
             let (stderr, their_stderr) = Sink::new(STDERR_BYTES, Overflow::IsLost)?;
-            let run = Case::new("python", self.bounds)
-                .give_text("program", self.program.as_bytes())?
+            let run = program
+                .case(self)?
                 .give_text("stdin", case.input.as_bytes())?
                 .give("stdout", theirs)
                 .give("stderr", their_stderr);
@@ -271,9 +276,11 @@ impl Bench<'_> {
     pub(crate) fn run(&self, worker: &mut Worker, cases: Vec<Case>, sinks: Vec<Sink>) -> Result<Outcome, String> {
         let outcome = self.sandbox.run(worker, cases, sinks)?;
         for report in &outcome.reports {
-            if !report.is_ready {
-                let why = report.failed.as_deref().unwrap_or("its first process ended early");
-                return Err(format!("the sandbox did not start: {why}"));
+            match &report.failed {
+                // After `ready` only the interpreter or compiler of the options can be missing.
+                Some(why) => return Err(why.clone()),
+                None if !report.is_ready => return Err("the sandbox did not start: it ended early".to_owned()),
+                None => {}
             }
         }
         Ok(outcome)

@@ -6,6 +6,7 @@
 
 mod asserts;
 mod compare;
+mod executable;
 mod finding;
 mod judge;
 mod literal;

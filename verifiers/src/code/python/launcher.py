@@ -9,7 +9,7 @@ import ctypes, json, os, signal, sys
 LIBC = ctypes.CDLL(None, use_errno=True)
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 8, 4096, 16384, 1 << 18
 NEW_NS, NEW_UTS, NEW_IPC, NEW_USER, NEW_PID, NEW_NET = 0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE = 1, 4
 AT_RECURSIVE, AT_FDCWD, MNT_DETACH = 0x8000, -100, 2
 
 
@@ -34,13 +34,16 @@ def stage(binds):
     """Under root: binds what the ordinary user cannot reach to a place where they can."""
     if not any(hidden(source) for source, _ in binds):
         return binds
-    checked(LIBC.unshare(NEW_NS), "unshare of mounts")
+    empty = next((folder for folder in ("/mnt", "/media", "/srv") if os.path.isdir(folder)), None)
+    if empty is None:
+        sys.exit("no folder to mount at; make `/mnt`, or set `python` to one that every user can run")
+    checked(LIBC.unshare(NEW_NS), "unshare of mounts, to reach an interpreter below a private folder")
     mount(None, "/", None, MS_REC | MS_PRIVATE)
-    mount("tmpfs", "/mnt", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    mount("tmpfs", empty, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
     staged = []
     for i, (source, target) in enumerate(binds):
         if hidden(source):
-            place = "/mnt/%d" % i
+            place = "%s/%d" % (empty, i)
             if os.path.isdir(source):
                 os.mkdir(place)
             else:
@@ -51,19 +54,32 @@ def stage(binds):
     return staged
 
 
+def uncover(binds):
+    """Without a room: shows what is staged at its own path, in a copy of the private folder that holds nothing else."""
+    staged = stage(binds)
+    for folder in sorted({hidden(source) for source, _ in binds} - {None}):
+        mount("tmpfs", folder, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
+    for (place, _), (source, target) in zip(staged, binds):
+        if place != source:
+            os.makedirs(target, exist_ok=True)
+            mount(place, target, None, MS_BIND | MS_REC)
+
+
 def hidden(path):
-    """Whether a stranger is refused on the way to a path."""
-    while path != "/":
-        path = os.path.dirname(path)
-        if not os.stat(path).st_mode & 0o001:
-            return True
-    return False
+    """The outermost folder at which a stranger is refused on the way to a path."""
+    parts = path.split("/")[1:]
+    for i in range(len(parts)):
+        folder = "/" + "/".join(parts[:i])
+        if not os.stat(folder).st_mode & 0o001:
+            return folder
+    return None
 
 
 def give_up_root(uid):
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+    LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # or `/proc/self` stays root's
 
 
 def text_file(text):
@@ -166,7 +182,9 @@ def main():
     plan = json.loads(sys.argv[1])
     binds = plan["binds"]
     if os.geteuid() == 0 and plan["uid"] is not None:
-        if plan["room"] != "none":
+        if plan["room"] == "none":
+            uncover(binds)
+        else:
             binds = stage(binds)
         give_up_root(plan["uid"])
     die_with_judge(plan["judge"])
