@@ -260,7 +260,7 @@ def send(report, message):
 # ---- the process that becomes the program --------------------------------------------------------------------------
 
 
-def limit_resources(limits):
+def limit_resources(limits, role):
     soft_and_hard = {
         resource.RLIMIT_CPU: int(limits["cpu_s"]) + 2,
         resource.RLIMIT_FSIZE: limits["file_mb"] * MB,
@@ -270,7 +270,9 @@ def limit_resources(limits):
         resource.RLIMIT_MSGQUEUE: 64 << 10,
     }
     if limits["watch_memory"]:
-        soft_and_hard[resource.RLIMIT_AS] = limits["memory_mb"] * MB + own_address_space()
+        # Other languages reserve far more than they use. What shared mappings hide from both is seen by the watch.
+        which = resource.RLIMIT_DATA if role == "command" else resource.RLIMIT_AS
+        soft_and_hard[which] = limits["memory_mb"] * MB + own_address_space()
     if limits["watch_pids"]:
         soft_and_hard[resource.RLIMIT_NPROC] = limits["pids"] + 2
     for which, value in soft_and_hard.items():
@@ -348,7 +350,7 @@ def confine(case, fds):
     for name in [name for name in fds if name.startswith("cgroup")]:
         os.write(fds[name], b"0")
         os.close(fds.pop(name))
-    limit_resources(case["limits"])
+    limit_resources(case["limits"], case["role"])
     os.setsid()
     if "user" in CONFIG["namespaces"] or os.geteuid() == 0:
         drop_capabilities()
