@@ -276,11 +276,12 @@ impl Bench<'_> {
     pub(crate) fn run(&self, worker: &mut Worker, cases: Vec<Case>, sinks: Vec<Sink>) -> Result<Outcome, String> {
         let outcome = self.sandbox.run(worker, cases, sinks)?;
         for report in &outcome.reports {
-            match &report.failed {
-                // After `ready` only the interpreter or compiler of the options can be missing.
-                Some(why) => return Err(why.clone()),
-                None if !report.is_ready => return Err("the sandbox did not start: it ended early".to_owned()),
-                None => {}
+            if !report.is_ready {
+                let why = report.failed.as_deref().unwrap_or("its first process ended early");
+                return Err(format!("the sandbox did not start: {why}"));
+            }
+            if let Some(why) = &report.missing {
+                return Err(why.clone());
             }
         }
         Ok(outcome)

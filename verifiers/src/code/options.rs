@@ -99,6 +99,12 @@ impl CodeOptions {
         if self.cores <= 0.0 || !self.cores.is_finite() {
             return Err(format!("`cores` is {}, but must be more than 0", self.cores));
         }
+        if let Some(path) = self.readable.iter().find(|path| !path.is_absolute() || !path.exists()) {
+            return Err(format!(
+                "`readable` names `{}`, but must list folders that exist, from `/` on",
+                path.display()
+            ));
+        }
         self.limits.check().map_err(|why| format!("`limits`: {why}"))?;
         for (name, language) in &self.languages {
             language.check().map_err(|why| format!("`languages.{name}`: {why}"))?;

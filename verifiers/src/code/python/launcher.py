@@ -188,6 +188,7 @@ def main():
             binds = stage(binds)
         give_up_root(plan["uid"])
     die_with_judge(plan["judge"])
+    os.setsid()  # an interrupt from the terminal is for the judge, which may want to finish
     os.umask(0o022)
     if plan["room"] == "bubblewrap":
         become_bubblewrap(plan, binds)

@@ -215,7 +215,7 @@ def export(case, fds):
 
 def first_process(case, fds):
     """The life of pid 1 of a case."""
-    report = fds["report"]
+    report, has_begun = fds["report"], False
     try:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if "user" in CONFIG["namespaces"]:
@@ -230,6 +230,7 @@ def first_process(case, fds):
         program = os.fork()
         if program == 0:
             become_program(case, fds)
+        has_begun = True
         for name, fd in fds.items():
             if name not in ("report", "artefact"):
                 os.close(fd)
@@ -245,7 +246,8 @@ def first_process(case, fds):
             empty(CONFIG["box"])
         send(report, ended)
     except BaseException as error:
-        send(report, {"failed": "%s: %s" % (type(error).__name__, error)})
+        if not has_begun:  # what goes wrong from then on may be the program's doing, and is its loss
+            send(report, {"failed": "%s: %s" % (type(error).__name__, error)})
     finally:
         os._exit(0)
 
@@ -421,7 +423,7 @@ def run_command(case, fds):
         os.execvpe(argv[0], argv, environment)
     except OSError as error:
         if not argv[0].startswith(CONFIG["box"]):
-            send(fds["report"], {"failed": "cannot run `%s`: %s" % (argv[0], error.strerror)})
+            send(fds["report"], {"missing": "cannot run `%s`: %s" % (argv[0], error.strerror)})
         os._exit(127)
 
 

@@ -161,6 +161,9 @@ impl Sandbox {
 
     fn names(&self, worker: &Worker) -> Vec<String> {
         let mut names = vec![];
+        if self.room.isolation == Isolation::None {
+            names.push("no isolation".to_owned());
+        }
         if matches!(self.room.walls, Walls::Bubblewrap(_)) {
             names.push("bubblewrap".to_owned());
         }

@@ -115,6 +115,8 @@ pub(crate) struct Report {
     pub(crate) is_ready: bool,
     /// The sandbox could not be made.
     pub(crate) failed: Option<String>,
+    /// The compiler or interpreter of the options could not be started in it.
+    pub(crate) missing: Option<String>,
     /// The program does not compile.
     pub(crate) syntax_error: Option<String>,
     /// How it ended; absent if it took its pid 1 with it.
@@ -159,6 +161,7 @@ pub(crate) enum End {
 enum Line {
     Ready { ready: bool },
     Failed { failed: String },
+    Missing { missing: String },
     SyntaxError { syntax_error: String },
     Ended(Ended),
 }
@@ -327,6 +330,7 @@ fn read_report(text: &[u8]) -> Report {
         match serde_json::from_slice(line) {
             Ok(Line::Ready { ready }) => report.is_ready = ready,
             Ok(Line::Failed { failed }) => report.failed = Some(failed),
+            Ok(Line::Missing { missing }) => report.missing = Some(missing),
             Ok(Line::SyntaxError { syntax_error }) => report.syntax_error = Some(syntax_error),
             Ok(Line::Ended(ended)) => report.ended = Some(ended),
             Err(_) => {}
