@@ -207,6 +207,17 @@ fn assertions_see_values_and_objects_but_never_methods_that_lie() {
     check_asserts("x = [3, 1]\nsort(x)\nassert x == [1, 3]", "def sort(x): x.sort()", "correct");
     check_asserts("assert list(count(3)) == [0, 1, 2]", "def count(n): yield from range(n)", "correct");
     check_asserts("assert apply(lambda x: x + 1, 3) == 4", "def apply(f, x): return f(x)", "correct");
+    check_asserts(
+        "assert only([1, 'a', 2], int, len) == (2, int)",
+        "def only(a, k, f): return f([x for x in a if type(x) is k]), k",
+        "correct",
+    );
+    check_asserts("assert f(10, 5) == 1570.7500000000002 + 0", "def f(r, h): return 3.1415 * r * r * h", "correct");
+    check_calls(
+        json!([{"args": [10, 5], "expected": 1570.7500000000002}]),
+        "def f(r, h): return 3.1415 * r * r * h",
+        "correct",
+    );
     check_asserts("assert sum(1, 2) == 4 - 1", "def sum(a, b): return a + b", "runtime_error");
     let liar = "class L:\n    def __eq__(s, o): return True\n    def __sub__(s, o): return 0\n    def __rsub__(s, o): return 0\n\
                 \x20   def __lt__(s, o): return True\n    def __contains__(s, o): return True\n    def __getitem__(s, i): return 0\n\

@@ -46,6 +46,8 @@ def pack(value, reference, depth=0):
         return [exact, str(value)]
     if kind.__module__ == "collections" and kind.__name__ == "deque":
         return ["q"] + [pack(item, reference, depth + 1) for item in value]
+    if is_builtin(value):
+        return ["T", value.__name__]
     if kind.__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return pack(value.item(), reference, depth + 1)
     return reference(value)
@@ -55,6 +57,15 @@ SEQUENCES = {list: "l", tuple: "t", set: "s", frozenset: "F"}
 MAPPINGS = {dict}
 MAPPING_NAMES = {"OrderedDict", "defaultdict", "Counter"}
 EXACT = {("decimal", "Decimal"): "D", ("fractions", "Fraction"): "Q"}
+
+
+def is_builtin(value):
+    """Whether both sides know it under the same name."""
+    import builtins
+
+    if type(value) is not type and type(value) is not type(len):
+        return False
+    return getattr(builtins, value.__name__, None) is value
 
 
 def is_named_tuple(kind):
@@ -139,6 +150,10 @@ class Program:
             return self.objects[key]
         if letter == "n":
             return self.module.__dict__[key]
+        if letter == "T":
+            import builtins
+
+            return getattr(builtins, key)
         return lambda *arguments, **named: self.call_back(key, arguments, named)
 
     def call_back(self, number, arguments, named):

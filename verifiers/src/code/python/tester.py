@@ -21,6 +21,12 @@ class Line:
         raise TypeError("an object of the tests' type `%s` cannot be passed on" % type(value).__name__)
 
     def resolve(self, letter, number, is_callable=False):
+        if letter == "T":
+            import builtins
+
+            known = getattr(builtins, number)
+            if isinstance(known, type):
+                return known
         if letter != "h":
             raise TooMuch(letter)
         return (RemoteFunction if is_callable else Remote)(self, int(number))

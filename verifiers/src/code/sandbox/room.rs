@@ -122,7 +122,8 @@ impl Room {
 
     /// The uid that a worker takes under root.
     pub(crate) fn uid(&self, worker: usize) -> Option<u32> {
-        rustix::process::geteuid().is_root().then(|| FIRST_UID + worker as u32)
+        let uid = FIRST_UID + worker as u32;
+        (rustix::process::geteuid().is_root() && is_mapped(uid)).then_some(uid)
     }
 
     /// The command that starts a worker: interpreter and arguments.
@@ -198,6 +199,15 @@ impl Room {
             "preload": PRELOADED,
         })
     }
+}
+
+/// Whether the uid exists in the user namespace that we are in; the root of a small container may have no other.
+fn is_mapped(uid: u32) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().any(|line| {
+        let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        matches!(numbers[..], [first, _, n] if (first..first + n).contains(&u64::from(uid)))
+    })
 }
 
 fn hex(bytes: &[u8]) -> String {
