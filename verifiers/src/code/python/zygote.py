@@ -57,8 +57,9 @@ def clone(flags):
 
 def map_ids(uid, gid):
     for name, text in (("setgroups", "deny"), ("uid_map", "1000 %d 1" % uid), ("gid_map", "1000 %d 1" % gid)):
-        with open("/proc/self/" + name, "w") as file:
-            file.write(text)
+        fd = os.open("/proc/self/" + name, os.O_WRONLY)
+        os.write(fd, text.encode())
+        os.close(fd)
 
 
 def mount_private(limits):
