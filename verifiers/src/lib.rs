@@ -39,6 +39,7 @@
 pub mod answers;
 pub mod cases;
 pub mod choice;
+pub mod code;
 pub mod conformance;
 pub mod constraints;
 pub mod dataset;

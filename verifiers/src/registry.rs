@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::choice::Choice;
+use crate::code::Code;
 use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::f1::F1;
@@ -114,6 +115,18 @@ impl Registry {
         });
     }
 
+    /// Adds a verifier whose options are a type and that may refuse them, or not find on this machine what it needs.
+    fn add_fallible<O: DeserializeOwned + 'static, V: Verifier + 'static>(
+        &mut self,
+        name: &str,
+        new: fn(O) -> Result<V, String>,
+    ) {
+        self.add(name, move |options| {
+            let options: O = options.try_into().map_err(|error: toml::de::Error| error.message().to_owned())?;
+            Ok(Box::new(new(options)?))
+        });
+    }
+
     fn add_puzzle<P: Puzzle>(&mut self) {
         self.add_typed(P::NAME, Procedural::<P>::new);
     }
@@ -157,6 +170,7 @@ impl Default for Registry {
         registry.add_typed("f1", F1::new);
         registry.add_typed("ifeval", Ifeval::new);
         registry.add_typed("regex", Pattern::new);
+        registry.add_fallible("code", Code::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::programs;
 use super::source::{FileFormat, TaskSource};
 use crate::task::{Prompt, Task};
 
@@ -15,6 +16,8 @@ pub(super) fn task_of_line(source: &TaskSource, line: &str, number: usize) -> Re
     match source.format {
         FileFormat::Tasks => own(source, object, number),
         FileFormat::Columns => mapped(&Mapping::of(source), source, object, number),
+        FileFormat::HumanEval => programs::human_eval(source, object),
+        FileFormat::Mbpp => programs::mbpp(source, object),
         FileFormat::Gsm8k => {
             // `idx` and the like stay in `meta`.
             object.entry("question").or_insert(Value::Null);

@@ -4,6 +4,7 @@
 //! named in both places yields disjoint halves.
 
 mod columns;
+mod programs;
 mod source;
 
 use std::collections::HashSet;

@@ -93,6 +93,11 @@ pub enum FileFormat {
     Columns,
     /// GSM8K: `question`, and `answer` with the number after `####`.
     Gsm8k,
+    /// HumanEval: `prompt`, `entry_point`, `canonical_solution` and `test`, judged by the verifier `code`.
+    #[serde(rename = "humaneval")]
+    HumanEval,
+    /// MBPP: `text`, `code` and `test_list`, judged by the verifier `code`.
+    Mbpp,
 }
 
 impl TaskSource {
@@ -169,7 +174,9 @@ impl TaskSource {
                     FileFormat::Columns if self.verifier.is_none() => {
                         return refuse("`format = \"columns\"` needs a `verifier`, such as \"math\"");
                     }
-                    FileFormat::Tasks | FileFormat::Gsm8k if self.has_columns() => {
+                    FileFormat::Tasks | FileFormat::Gsm8k | FileFormat::HumanEval | FileFormat::Mbpp
+                        if self.has_columns() =>
+                    {
                         return refuse(
                             "the `…_field` keys, `spec`, `spec_fields` and `reference_after` need `format = \"columns\"`",
                         );
