@@ -45,6 +45,8 @@ pub mod exact;
 pub mod extract;
 pub mod f1;
 pub mod generators;
+pub mod json_schema;
+mod json_text;
 pub mod math;
 mod memo;
 pub mod panel;
@@ -53,6 +55,7 @@ pub mod random;
 pub mod registry;
 pub mod reward;
 pub mod task;
+pub mod tool_call;
 pub mod verifier;
 
 pub use panel::{Judged, Panel};

@@ -10,8 +10,11 @@ use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::f1::F1;
 use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
+use crate::json_schema::JsonSchema;
 use crate::math::Math;
 use crate::pattern::Pattern;
+use crate::tool_call::ToolCall;
+
 use crate::verifier::Verifier;
 
 /// Why a verifier could not be made.
@@ -150,7 +153,9 @@ impl Default for Registry {
         registry.add_typed("choice", Choice::new);
         registry.add_typed("f1", F1::new);
         registry.add_typed("ifeval", Ifeval::new);
+        registry.add_typed("json_schema", JsonSchema::new);
         registry.add_typed("regex", Pattern::new);
+        registry.add_typed("tool_call", ToolCall::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
@@ -182,7 +187,7 @@ mod tests {
             "maths",
             &toml::Table::new(),
             "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, choice, countdown, \
-             exact, f1, ifeval, math, modular, regex, sorting",
+             exact, f1, ifeval, json_schema, math, modular, regex, sorting, tool_call",
         );
         check(
             "exact",
