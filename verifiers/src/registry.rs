@@ -9,7 +9,10 @@ use crate::choice::Choice;
 use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::f1::F1;
-use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
+use crate::generators::{
+    Arithmetic, BaseConversion, Countdown, GcdLcm, GraphColouring, KnightsKnaves, LetterCounting, LinearEquations,
+    Modular, NQueens, Procedural, Puzzle, Sorting, SpellBackward, Sudoku,
+};
 use crate::json_schema::JsonSchema;
 use crate::math::Math;
 use crate::pattern::Pattern;
@@ -159,8 +162,16 @@ impl Default for Registry {
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
+        registry.add_puzzle::<GcdLcm>();
+        registry.add_puzzle::<GraphColouring>();
+        registry.add_puzzle::<KnightsKnaves>();
+        registry.add_puzzle::<LetterCounting>();
+        registry.add_puzzle::<LinearEquations>();
         registry.add_puzzle::<Modular>();
+        registry.add_puzzle::<NQueens>();
         registry.add_puzzle::<Sorting>();
+        registry.add_puzzle::<SpellBackward>();
+        registry.add_puzzle::<Sudoku>();
         registry
     }
 }
@@ -186,8 +197,9 @@ mod tests {
         check(
             "maths",
             &toml::Table::new(),
-            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, choice, countdown, \
-             exact, f1, ifeval, json_schema, math, modular, regex, sorting, tool_call",
+            "there is no verifier `maths` (did you mean `math`?); known are arithmetic, base_conversion, choice, \
+             countdown, exact, f1, gcd_lcm, graph_colouring, ifeval, json_schema, knights_knaves, letter_counting, \
+             linear_equations, math, modular, n_queens, regex, sorting, spell_backward, sudoku, tool_call",
         );
         check(
             "exact",
