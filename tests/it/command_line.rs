@@ -61,7 +61,7 @@ fn render_shows_text_and_ids() {
 #[test]
 fn tasks_are_repeatable_and_their_references_score_one() {
     let work = TempDir::new().expect("a temporary folder");
-    for generator in ["arithmetic", "base_conversion", "countdown", "modular", "sorting"] {
+    for generator in rlvr_verifiers::generators::names() {
         let arguments = ["tasks", generator, "--seed", "3", "--n", "20"];
         let first = succeeds(&arguments);
         assert_eq!(first.json_lines().len(), 20, "{generator}");

@@ -48,6 +48,8 @@ pub mod extract;
 pub mod f1;
 pub mod foreign;
 pub mod generators;
+pub mod json_schema;
+mod json_text;
 pub mod math;
 mod memo;
 pub mod panel;
@@ -57,6 +59,7 @@ pub mod registry;
 pub mod reward;
 pub mod task;
 pub mod text;
+pub mod tool_call;
 pub mod verifier;
 pub mod watch;
 

@@ -10,9 +10,15 @@ use crate::code::Code;
 use crate::constraints::Ifeval;
 use crate::exact::Exact;
 use crate::f1::F1;
-use crate::generators::{Arithmetic, BaseConversion, Countdown, Modular, Procedural, Puzzle, Sorting};
+use crate::generators::{
+    Arithmetic, BaseConversion, Countdown, GcdLcm, GraphColouring, KnightsKnaves, LetterCounting, LinearEquations,
+    Modular, NQueens, Procedural, Puzzle, Sorting, SpellBackward, Sudoku,
+};
+use crate::json_schema::JsonSchema;
 use crate::math::Math;
 use crate::pattern::Pattern;
+use crate::tool_call::ToolCall;
+
 use crate::verifier::Verifier;
 
 /// Why a verifier could not be made.
@@ -169,14 +175,24 @@ impl Default for Registry {
         registry.add_typed("choice", Choice::new);
         registry.add_typed("f1", F1::new);
         registry.add_typed("ifeval", Ifeval::new);
+        registry.add_typed("json_schema", JsonSchema::new);
         registry.add_typed("regex", Pattern::new);
         registry.add_fallible("code", Code::new);
+        registry.add_typed("tool_call", ToolCall::new);
         registry.add_puzzle::<Arithmetic>();
         registry.add_puzzle::<BaseConversion>();
         registry.add_puzzle::<Countdown>();
+        registry.add_puzzle::<GcdLcm>();
+        registry.add_puzzle::<GraphColouring>();
+        registry.add_puzzle::<KnightsKnaves>();
+        registry.add_puzzle::<LetterCounting>();
+        registry.add_puzzle::<LinearEquations>();
         registry.add_puzzle::<Modular>();
+        registry.add_puzzle::<NQueens>();
         registry.add_puzzle::<Sorting>();
         crate::foreign::register(&mut registry);
+        registry.add_puzzle::<SpellBackward>();
+        registry.add_puzzle::<Sudoku>();
         registry
     }
 }

@@ -9,7 +9,8 @@ use super::output::JsonLines;
 /// Arguments of `rlvr tasks`.
 #[derive(Debug, Args)]
 pub(super) struct TasksArgs {
-    /// `arithmetic`, `base_conversion`, `countdown`, `modular` or `sorting`.
+    /// `arithmetic`, `base_conversion`, `countdown`, `gcd_lcm`, `graph_colouring`, `knights_knaves`, `letter_counting`,
+    /// `linear_equations`, `modular`, `n_queens`, `sorting`, `spell_backward` or `sudoku`.
     generator: String,
     /// Which tasks of the many.
     #[arg(long, default_value_t = 0)]

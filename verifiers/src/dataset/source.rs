@@ -15,7 +15,7 @@ pub struct TaskSource {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 
-    /// Generate tasks: `arithmetic`, `base_conversion`, `countdown`, `modular` or `sorting`.
+    /// Generate tasks, by the name of a generator; `rlvr tasks --help` lists them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generator: Option<String>,
     /// How many tasks to generate.

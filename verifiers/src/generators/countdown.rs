@@ -1,4 +1,8 @@
 //! Countdown: reach a target from given numbers.
+//!
+//! Each number is used exactly as often as it is given, joined by `+ - * /` and parentheses, in plain text or in LaTeX.
+//! Values are exact fractions. Digits cannot be glued to other numbers, there are no powers and no signs (`-3` is an
+//! operation that the task does not offer), and a trailing `= target` claims nothing new, so it is allowed.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -141,10 +145,32 @@ const DEEPEST: usize = 40;
 /// Eight numbers need less, and values stay small.
 const MOST_NUMBERS: usize = 40;
 
-impl<'a> Parser<'a> {
-    fn read(text: &'a str) -> Option<Expression> {
+/// Writes LaTeX as plain text; `\frac` becomes the mark `⁄`, which the parser reads.
+fn without_latex(text: &str) -> String {
+    const PLAIN: [(&str, &str); 11] = [
+        (r"\dfrac", "⁄"),
+        (r"\tfrac", "⁄"),
+        (r"\frac", "⁄"),
+        (r"\times", "×"),
+        (r"\cdot", "·"),
+        (r"\div", "÷"),
+        (r"\left", ""),
+        (r"\right", ""),
+        (r"\,", ""),
+        (r"\;", ""),
+        (r"\!", ""),
+    ];
+    let plain = text.replace('⁄', "/");
+    PLAIN
+        .iter()
+        .fold(plain, |text, (command, plain)| if text.contains('\\') { text.replace(command, plain) } else { text })
+}
+
+impl Parser<'_> {
+    fn read(text: &str) -> Option<Expression> {
+        let text = without_latex(text);
         let text = text.trim().trim_matches('$').trim_end_matches('.');
-        let mut parser = Self { rest: text, numbers: vec![], depth: 0 };
+        let mut parser = Parser { rest: text, numbers: vec![], depth: 0 };
         let value = parser.sum()?;
         parser.peek().is_none().then_some(Expression { value, numbers: parser.numbers })
     }
@@ -186,16 +212,11 @@ impl<'a> Parser<'a> {
     }
 
     fn atom(&mut self) -> Option<BigRational> {
-        if self.take(&['(']).is_some() {
-            self.depth += 1;
-            if self.depth > DEEPEST {
-                return None;
-            }
-            let value = self.sum()?;
-            self.depth -= 1;
-            return self.take(&[')']).map(|_| value);
+        match self.peek()? {
+            '(' => return self.enclosed('(', ')'),
+            '⁄' => return self.fraction(),
+            _ => {}
         }
-        self.peek()?;
         let length = self.rest.bytes().take_while(u8::is_ascii_digit).count();
         let (digits, rest) = self.rest.split_at(length);
         let number: i64 = digits.parse().ok()?;
@@ -205,6 +226,26 @@ impl<'a> Parser<'a> {
         self.rest = rest;
         self.numbers.push(number);
         Some(BigRational::from(BigInt::from(number)))
+    }
+}
+
+impl Parser<'_> {
+    fn enclosed(&mut self, open: char, close: char) -> Option<BigRational> {
+        self.take(&[open])?;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return None;
+        }
+        let value = self.sum()?;
+        self.depth -= 1;
+        self.take(&[close]).map(|_| value)
+    }
+
+    /// `⁄{a}{b}`, from `\frac{a}{b}`.
+    fn fraction(&mut self) -> Option<BigRational> {
+        self.take(&['⁄'])?;
+        let (numerator, denominator) = (self.enclosed('{', '}')?, self.enclosed('{', '}')?);
+        (!denominator.is_zero()).then(|| numerator / denominator)
     }
 }
 
@@ -233,6 +274,24 @@ mod tests {
         check("25 + 7 - 3 / 3)", Judgement::Unreadable);
         check("", Judgement::Unreadable);
         check(&"(".repeat(10_000), Judgement::Unreadable);
+        check(&r"\frac{".repeat(10_000), Judgement::Unreadable);
+        check(&format!("{}25 + 7 - 3 / 3{}", "(".repeat(100), ")".repeat(100)), Judgement::Unreadable);
+        check(r"25 + 7 - \frac{3}{3} = 31", Judgement::Right);
+        check(r"\left(25 + 7\right) - 3 \div 3", Judgement::Right);
+        check(r"25 + 7 - \frac{3}{3 - 3}", Judgement::Unreadable);
+        check("25 + 7 - 3 / 3 = 31.", Judgement::Right);
+        check("31 = 25 + 7 - 3 / 3", Judgement::Unreadable);
+        check("25 + 7 - 3 / 3 = 31 = 31", Judgement::Unreadable);
+        check("-3 + 7 + 25 + 3", Judgement::Unreadable);
+        check("25 + 7 - 3 3", Judgement::Unreadable);
+        check("(25)(7)", Judgement::Unreadable);
+        check("25 + 7 - 3 ^ 3", Judgement::Unreadable);
+        check("25 + 7 - 3 // 3", Judgement::Unreadable);
+        check("25 + 7 - 3.0 / 3", Judgement::Unreadable);
+        check("2_5 + 7 - 3 / 3", Judgement::Unreadable);
+        check("２５ + 7 - 3 / 3", Judgement::Unreadable);
+        check("25 + 7 - 3 / 3 + 0", Judgement::Wrong);
+        check("99999999999999999999 + 1", Judgement::Unreadable);
     }
 
     #[test]

@@ -8,8 +8,15 @@
 mod arithmetic;
 mod base_conversion;
 mod countdown;
+mod divisors;
+mod graph_colouring;
+mod knights_knaves;
+mod letters;
+mod linear_equations;
 mod modular;
+mod n_queens;
 mod sorting;
+mod sudoku;
 
 use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
@@ -27,8 +34,15 @@ use crate::verifier::{Attempt, Verdict, Verifier};
 pub use arithmetic::Arithmetic;
 pub use base_conversion::BaseConversion;
 pub use countdown::Countdown;
+pub use divisors::GcdLcm;
+pub use graph_colouring::GraphColouring;
+pub use knights_knaves::KnightsKnaves;
+pub use letters::{LetterCounting, SpellBackward};
+pub use linear_equations::LinearEquations;
 pub use modular::Modular;
+pub use n_queens::NQueens;
 pub use sorting::Sorting;
+pub use sudoku::Sudoku;
 
 /// A family of problems that a program can set and check.
 pub trait Puzzle: Send + Sync + 'static {
@@ -133,8 +147,16 @@ fn generators() -> BTreeMap<&'static str, Maker> {
         entry::<Arithmetic>(),
         entry::<BaseConversion>(),
         entry::<Countdown>(),
+        entry::<GcdLcm>(),
+        entry::<GraphColouring>(),
+        entry::<KnightsKnaves>(),
+        entry::<LetterCounting>(),
+        entry::<LinearEquations>(),
         entry::<Modular>(),
+        entry::<NQueens>(),
         entry::<Sorting>(),
+        entry::<SpellBackward>(),
+        entry::<Sudoku>(),
     ])
 }
 
@@ -379,8 +401,9 @@ mod tests {
             "arithmatic",
             1,
             &toml::Table::new(),
-            "tasks `arithmatic`: there is no such generator; known are arithmetic, base_conversion, countdown, modular, \
-             sorting",
+            "tasks `arithmatic`: there is no such generator; known are arithmetic, base_conversion, countdown, gcd_lcm, \
+             graph_colouring, knights_knaves, letter_counting, linear_equations, modular, n_queens, sorting, \
+             spell_backward, sudoku",
         );
         check(
             "sorting",
