@@ -400,4 +400,14 @@ mod tests {
         assert!(parse(&"-".repeat(100_000)).is_err());
         assert!(parse("9**99999999").is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[\\[({\\])}'\"\\\\xub0-9eE+\\-*._,: #\n٣é]{0,60}") {
+            let _ = parse(&text);
+            let _ = super::super::asserts::calls(&format!("assert f({text}) == {text}"));
+            let _ = super::super::value::read_line(text.as_bytes());
+            let _ = super::super::compare::same_output(text.as_bytes(), b"1 2\n3", Some(0.5));
+        }
+    }
 }
