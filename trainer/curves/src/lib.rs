@@ -7,11 +7,15 @@
 //! The crate knows records alone, neither models nor tensors, so that curves are fitted anywhere, over copied run
 //! folders or over other people's numbers.
 
+pub mod calibration;
 pub mod estimate;
 pub mod figure;
 pub mod fit;
+pub mod outcomes;
 pub mod points;
+pub mod random;
 pub mod record;
+mod solve;
 pub mod store;
 
 pub use points::{Point, Series};

@@ -94,6 +94,26 @@ pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
     all
 }
 
+/// Takes the last point of each run, and of those the ones that no cheaper run equals: the frontier over separately
+/// tuned runs at several budgets.
+///
+/// Choosing the best of several noisy runs is biased upwards; the more runs a budget has, the more.
+pub fn frontier(series: &[Series]) -> Series {
+    let mut last: Vec<Point> = series
+        .iter()
+        .filter_map(|one| one.points.iter().max_by(|a, b| a.compute.total_cmp(&b.compute)).cloned())
+        .collect();
+    last.sort_by(|a, b| a.compute.total_cmp(&b.compute).then(b.y.total_cmp(&a.y)));
+    let mut best = f64::NEG_INFINITY;
+    last.retain(|point| {
+        let is_better = point.y > best;
+        best = best.max(point.y);
+        is_better
+    });
+    let set = series.first().map_or_else(String::new, |one| one.set.clone());
+    Series { name: format!("frontier of {} runs", series.len()), set, points: last }
+}
+
 /// Reads points from a table with a header: `C` (or `compute`) and `y` (or `accuracy`), and `n`, `seed` or `series` where
 /// they are known.
 ///
