@@ -17,6 +17,7 @@ pub mod random;
 pub mod record;
 mod solve;
 pub mod store;
+mod table;
 
 pub use points::{Point, Series};
 pub use record::Record;
