@@ -11,6 +11,8 @@ pub mod calibration;
 pub mod estimate;
 pub mod figure;
 pub mod fit;
+pub mod inference;
+pub mod losses;
 pub mod outcomes;
 pub mod points;
 pub mod random;

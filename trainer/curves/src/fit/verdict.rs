@@ -280,8 +280,9 @@ pub(super) fn objections_to_asymptote(analysis: &Analysis) -> Vec<String> {
     let (Some((best, score)), Some((_, smooth))) = (analysis.best(&SATURATING), analysis.best(&SMOOTH)) else {
         return vec!["too few points for a form with an asymptote".to_owned()];
     };
-    let restricted = analysis.restricted.as_ref().and_then(|hinge| analysis.aicc(hinge));
-    let of_all = restricted.map_or(smooth, |hinge| hinge.min(smooth));
+    // The broken line of the form, not of rule 5: to look for objections it may break anywhere.
+    let hinge = analysis.best(&["hinge"]).map_or(f64::INFINITY, |(_, aicc)| aicc);
+    let of_all = smooth.min(hinge);
     if score - of_all > 2.0 {
         objections.push(format!("ΔAICc {:.1} to the best form", score - of_all));
     }
