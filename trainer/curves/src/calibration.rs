@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::fit::{Fit, Label, fit};
+use crate::fit::{Fit, Label, Options, judged};
 use crate::points::{Point, Series};
 use crate::random::Random;
 
@@ -141,7 +141,8 @@ impl Scenario {
     pub fn measure(&self, runs: usize, first: u64) -> Tally {
         let mut tally = Tally { runs, ..Tally::default() };
         for run in 0..runs {
-            self.count(&fit(&[self.draw(first + run as u64)]), &mut tally);
+            let (fit, _) = judged(&[self.draw(first + run as u64)], &Options::default());
+            self.count(&fit, &mut tally);
         }
         tally
     }
@@ -219,4 +220,51 @@ pub fn scenarios() -> Vec<Scenario> {
             1319,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 60 runs of a scenario. With rates of the thousand-run table the bounds fail less often than 1 in 1 000 for other
+    /// seeds; these are fixed.
+    #[track_caller]
+    fn check(name: &str, bounds: &[(Label, f64, f64)]) -> Tally {
+        let scenario = scenarios().into_iter().find(|scenario| scenario.name == name).unwrap();
+        let tally = scenario.measure(60, 1);
+        for &(label, low, high) in bounds {
+            let share = tally.share(label);
+            assert!((low..=high).contains(&share), "{name}: {} {share} in {tally:?}", label.as_str());
+        }
+        tally
+    }
+
+    #[test]
+    fn a_true_line_is_called_so_and_its_slope_covered() {
+        let tally =
+            check("line .06, 3 decades, 20 × 1319", &[(Label::LogLinear, 0.8, 1.0), (Label::Saturating, 0.0, 0.07)]);
+        assert!(tally.covers_slope >= 51, "{tally:?}");
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_a_flat_curve() {
+        let claims = [Label::LogLinear, Label::Saturating, Label::Plateau, Label::Broken].map(|l| (l, 0.0, 0.034));
+        check("flat .35, 3 decades, 20 × 1319", &claims);
+        check("flat .35, 3 decades, 20 × 1319", &[(Label::NoEffect, 0.8, 1.0)]);
+    }
+
+    #[test]
+    fn an_asymptote_is_named_when_it_has_been_seen_and_not_before() {
+        check("law to 1 C_mid, 25 × 16000", &[(Label::Rising, 0.95, 1.0)]);
+        let tally = check("law to 4 C_mid, 25 × 1319", &[(Label::Saturating, 0.78, 1.0), (Label::LogLinear, 0.0, 0.0)]);
+        let called = tally.verdicts[&Label::Saturating];
+        assert!(tally.covers_asymptote * 10 >= called * 8, "{tally:?}");
+    }
+
+    #[test]
+    fn plateaus_and_declines_are_seen() {
+        check("plateau after .16, 24 × 2000", &[(Label::Plateau, 0.83, 1.0), (Label::LogLinear, 0.0, 0.0)]);
+        check("decline −.03, 3 decades, 20 × 1319", &[(Label::Declining, 0.95, 1.0)]);
+        check("rise .1 then fall, 24 × 1319", &[(Label::Declining, 0.95, 1.0)]);
+    }
 }

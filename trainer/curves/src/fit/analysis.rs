@@ -45,6 +45,12 @@ impl Analysis {
         Self { samples, start, given, found, noise, slope, halves, restricted }
     }
 
+    /// One form without the looks that rules need.
+    pub(crate) fn alone(samples: Samples, found: Found, noise: Noise) -> Self {
+        let (given, found) = (Given::Nothing, vec![found]);
+        Self { samples, start: None, given, found, noise, slope: None, halves: None, restricted: None }
+    }
+
     pub(crate) fn form(&self, name: &str) -> Option<&Found> {
         self.found.iter().find(|found| found.shape.name() == name)
     }

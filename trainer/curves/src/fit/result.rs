@@ -10,9 +10,13 @@ use super::evidence::{Evidence, SeedFit, SeedMean, alone, mean_slope};
 use super::heldout::HeldOut;
 use super::horizon::{Horizon, horizon};
 use super::local::{Halves, Slope};
+use super::noise::Noise;
 use super::samples::{Samples, binomial_sigma};
-use super::search::{Found, Given};
+use super::search::{Found, Given, search};
 use super::settle::would_settle;
+use super::shape::Shape;
+use super::shapes;
+use super::shapes::bnsl::Bnsl;
 use super::verdict::{Label, SATURATING, Verdict, asymptote_range, judge};
 use crate::points::Series;
 
@@ -187,6 +191,25 @@ pub fn fit(series: &[Series]) -> Fit {
 
 /// Fits all forms under options that were decided before looking.
 pub fn fit_with(series: &[Series], options: &Options) -> Fit {
+    let (fit, analysis) = judged(series, options);
+    let horizon = (fit.verdict.label == Label::LogLinear).then(|| horizon(&analysis));
+    Fit { horizon, ..fit }
+}
+
+/// Fits one form alone: one of those that [`fit`] fits, or `bnsl` for losses. None if the name is unknown or there are too
+/// few points.
+pub fn fit_form(series: &[Series], name: &str) -> Option<Form> {
+    let shape: &'static dyn Shape =
+        if name == Bnsl.name() { &Bnsl } else { *shapes::ALL.iter().find(|shape| shape.name() == name)? };
+    let samples = Samples::of(series);
+    let found = search(shape, &samples)?;
+    let noise = Noise::of(&samples, std::slice::from_ref(&found));
+    let analysis = Analysis::alone(samples, found, noise);
+    forms(&analysis).pop()
+}
+
+/// All but the horizon, which is found by simulating these very judgements.
+pub(crate) fn judged(series: &[Series], options: &Options) -> (Fit, Analysis) {
     let series: Vec<Series> = merged(series);
     let start = start(&series);
     let all = Samples::of(&series);
@@ -197,7 +220,6 @@ pub fn fit_with(series: &[Series], options: &Options) -> Fit {
     let seeds = series.len();
     let seeds_alone = alone(&series, &analysis, verdict.label, options);
     verdict.would_settle = would_settle(&analysis, &verdict, seeds);
-    let horizon = (verdict.label == Label::LogLinear).then(|| horizon(&analysis));
     let without_cut = cut.map(|(left_out, _)| Uncut {
         from: options.from.unwrap_or_default(),
         left_out: left_out.n(),
@@ -205,7 +227,7 @@ pub fn fit_with(series: &[Series], options: &Options) -> Fit {
     });
     let asymptote = asymptote(&analysis, &verdict);
     let evidence = Evidence::of(&seeds_alone);
-    Fit {
+    let fit = Fit {
         kind: options.kind,
         sentence: sentence(&verdict, asymptote, options.kind, seeds),
         evidence,
@@ -219,15 +241,16 @@ pub fn fit_with(series: &[Series], options: &Options) -> Fit {
         asymptote,
         slope: analysis.slope,
         halves: analysis.halves,
-        horizon,
+        horizon: None,
         slope_over_seeds: mean_slope(&seeds_alone),
         notes: notes(&analysis, &seeds_alone, verdict.label),
         seeds_alone,
         without_cut,
         forms: forms(&analysis),
         verdict,
-        samples: analysis.samples,
-    }
+        samples: analysis.samples.clone(),
+    };
+    (fit, analysis)
 }
 
 /// Joins series of one name, as an interrupted run and its continuation.
@@ -443,6 +466,19 @@ mod tests {
         let sigmoid = fit.form("sigmoid").unwrap();
         close(sigmoid.param("A").unwrap().value, 0.61);
         assert_eq!((sigmoid.param("R0").unwrap().value, sigmoid.param("R0").unwrap().se), (0.25, Some(0.0)));
+    }
+
+    #[test]
+    fn a_broken_law_of_losses() {
+        // Loss 1.7 + 5 C^-0.15, whose exponent doubles at C = 1e3.
+        let loss = |c: f64| 1.7 + 5.0 * c.powf(-0.15) * (1.0 + (c / 1e3).powf(1.0 / 0.2)).powf(-0.15 * 0.2);
+        let points: Vec<_> = (0..40).map(|i| 10_f64.powf(f64::from(i) / 6.0)).map(|c| (c, loss(c), None)).collect();
+        let form = fit_form(&[series(&points)], "bnsl").unwrap();
+        for (name, expected) in [("a", 1.7), ("c0", 0.15), ("c1", 0.15), ("log10_d", 3.0)] {
+            let found = form.param(name).unwrap().value;
+            assert!((found - expected).abs() < 0.01, "{name} is {found}, not {expected}");
+        }
+        assert!(fit_form(&[series(&points)], "spline").is_none());
     }
 
     #[test]

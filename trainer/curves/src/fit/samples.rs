@@ -181,7 +181,7 @@ mod tests {
     fn averaging_keeps_the_sums() {
         let sample = |i: usize| {
             let x = i as f64 / 1e4;
-            Sample { x, y: 0.1 * x + if i % 2 == 0 { 0.01 } else { -0.01 }, sigma: 0.02, series: 0 }
+            Sample { x, y: 0.1 * x + if i.is_multiple_of(2) { 0.01 } else { -0.01 }, sigma: 0.02, series: 0 }
         };
         let many: Vec<Sample> = (0..30_000).map(sample).collect();
         let exact: f64 = many.iter().map(|s| ((s.y - 0.1 * s.x) / s.sigma).powi(2)).sum();

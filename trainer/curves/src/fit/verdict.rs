@@ -301,7 +301,7 @@ pub(super) fn objections_to_asymptote(analysis: &Analysis) -> Vec<String> {
     }
     match analysis.asymptote(best) {
         Some((_, half)) if half > WIDEST_ASYMPTOTE => {
-            objections.push(format!("± {half:.3} is wider than ± {WIDEST_ASYMPTOTE}"))
+            objections.push(format!("± {half:.3} is wider than ± {WIDEST_ASYMPTOTE}"));
         }
         Some(_) => {}
         None => objections.push("its error is not known".to_owned()),

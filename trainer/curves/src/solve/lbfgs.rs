@@ -104,9 +104,9 @@ fn search(f: &dyn Smooth, here: &Place, direction: &[f64], slope: f64, first: f6
                 return Some(next);
             }
             if slope_there < 0.0 {
-                low = step
+                low = step;
             } else {
-                high = step
+                high = step;
             }
             if best.as_ref().is_none_or(|best| next.value < best.value) {
                 best = Some(next);

@@ -34,10 +34,6 @@ impl Symmetric {
         }
     }
 
-    pub(crate) fn scaled(&self, factor: f64) -> Self {
-        Self { n: self.n, cells: self.cells.iter().map(|cell| cell * factor).collect() }
-    }
-
     /// Returns `vᵀ M v`.
     pub(crate) fn quadratic(&self, v: &[f64]) -> f64 {
         (0..self.n).map(|i| (0..self.n).map(|j| v[i] * self.get(i, j) * v[j]).sum::<f64>()).sum()
