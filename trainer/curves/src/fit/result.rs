@@ -1,7 +1,5 @@
 //! What a fit returns, and `fit.json`.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -210,15 +208,14 @@ pub fn fit_form(series: &[Series], name: &str) -> Option<Form> {
 
 /// All but the horizon, which is found by simulating these very judgements.
 pub(crate) fn judged(series: &[Series], options: &Options) -> (Fit, Analysis) {
-    let series: Vec<Series> = merged(series);
-    let start = start(&series);
-    let all = Samples::of(&series);
+    let start = start(series);
+    let all = Samples::of(series);
     let cut = options.from.map(|from| all.split(from.log10() - 1e-9));
     let samples = cut.as_ref().map_or_else(|| all.clone(), |(_, kept)| kept.clone());
     let analysis = Analysis::of(samples, start, options.given);
     let mut verdict = judge(&analysis);
     let seeds = series.len();
-    let seeds_alone = alone(&series, &analysis, verdict.label, options);
+    let seeds_alone = alone(series, &analysis, verdict.label, options);
     verdict.would_settle = would_settle(&analysis, &verdict, seeds);
     let without_cut = cut.map(|(left_out, _)| Uncut {
         from: options.from.unwrap_or_default(),
@@ -251,22 +248,6 @@ pub(crate) fn judged(series: &[Series], options: &Options) -> (Fit, Analysis) {
         samples: analysis.samples.clone(),
     };
     (fit, analysis)
-}
-
-/// Joins series of one name, as an interrupted run and its continuation.
-fn merged(series: &[Series]) -> Vec<Series> {
-    let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut all: Vec<Series> = vec![];
-    for one in series {
-        match by_name.get(one.name.as_str()) {
-            Some(&at) => all[at].points.extend(one.points.clone()),
-            None => {
-                by_name.insert(&one.name, all.len());
-                all.push(one.clone());
-            }
-        }
-    }
-    all
 }
 
 /// The mean accuracy before the first step over series.
