@@ -1,5 +1,7 @@
 //! Sets of known truth: verdicts, parameters, and what must be said besides.
 
+#![expect(clippy::unwrap_used, reason = "in a test, as in unit tests")]
+
 use std::path::Path;
 
 use rlvr_curves::fit::{Evidence, Fit, Kind, Label, Options, fit, fit_with};

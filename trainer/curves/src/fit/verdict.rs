@@ -231,7 +231,7 @@ fn broken(analysis: &Analysis, reasons: &mut Vec<String>) -> Finding {
     let (b1, b2) = (params[1], params[2]);
     let (se1, se2) = (analysis.error(hinge, 1)?, analysis.error(hinge, 2)?);
     reasons.push(format!(
-        "a break at C = {:.2e} ({b1:.4} ± {:.4}, then {b2:.4} ± {:.4}) is better than every smooth form by ΔAICc {gain:.1}; 6 is needed",
+        "a break at C = {:.2e} ({b1:.4} ± {:.4}, then {b2:.4} ± {:.4}) gains ΔAICc {gain:.1} on the best smooth form; 6 is needed",
         10_f64.powf(params[3]),
         Z95 * se1,
         Z95 * se2
