@@ -4,29 +4,41 @@
 //! `cargo run --release -p rlvr-curves --example calibration -- [RUNS] [FIRST_SEED]`
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
-use rlvr_curves::calibration::{Tally, scenarios};
+use rlvr_curves::calibration::{Tally, Truth, scenarios};
+use rlvr_curves::estimate::Interval;
 use rlvr_curves::fit::Label;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u64>().expect("a whole number"));
     let (runs, first) = (arguments.next().unwrap_or(200), arguments.next().unwrap_or(1));
-    println!("| truth | verdicts | A covered | slope covered | line unbiased from ½ |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| truth | verdicts | A covered | A, 5–95 % | slope covered | line unbiased from ½ | late below early | z > 3 |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     let all = scenarios();
-    let wanted = std::env::var("ONLY").unwrap_or_default();
-    for scenario in all.iter().filter(|scenario| scenario.name.contains(&wanted)) {
+    for scenario in &all {
         let tally = scenario.measure(runs as usize, first);
-        let slope = format!("{:.1} %", 100.0 * tally.covers_slope as f64 / runs as f64);
-        let unbiased = format!("{:.1} %", 100.0 * tally.unbiased as f64 / runs as f64);
-        let is_line = matches!(scenario.truth, rlvr_curves::calibration::Truth::Line { .. });
-        let (slope, unbiased) = if is_line { (slope, unbiased) } else { (String::new(), String::new()) };
+        let share = |n: usize| format!("{:.1} %", 100.0 * n as f64 / runs as f64);
+        let is_line = matches!(scenario.truth, Truth::Line { .. });
+        let of_line = |n: usize| if is_line { share(n) } else { String::new() };
         println!(
-            "| {} | {} | {} | {slope} | {unbiased} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             scenario.name,
             verdicts(&tally),
-            covered(scenario.truth.asymptote(), &tally)
+            covered(scenario.truth.asymptote(), &tally),
+            quantiles(scenario.truth.asymptote(), &tally),
+            of_line(tally.covers_slope),
+            of_line(tally.unbiased),
+            share(tally.flattens),
+            share(tally.rises)
         );
     }
+}
+
+/// Where the asymptote of the sigmoid lies in nine of ten runs.
+fn quantiles(asymptote: Option<f64>, tally: &Tally) -> String {
+    let interval = asymptote.and_then(|_| Interval::of_draws(tally.asymptotes.clone(), 0.9));
+    interval.map_or(String::new(), |i| format!("{:.2}–{:.2}", i.low, i.high))
 }
 
 fn verdicts(tally: &Tally) -> String {

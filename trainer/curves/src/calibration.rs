@@ -110,6 +110,12 @@ pub struct Tally {
     pub covers_slope: usize,
     /// Held-out biases of the line from half of the compute that are within two standard errors, where the truth is a line.
     pub unbiased: usize,
+    /// In how many the late slope is below the early one by a one-sided test at 5 %.
+    pub flattens: usize,
+    /// In how many the slope of the line is above three standard errors.
+    pub rises: usize,
+    /// The asymptote of the sigmoid in each run, identified or not.
+    pub asymptotes: Vec<f64>,
 }
 
 impl Tally {
@@ -149,6 +155,12 @@ impl Scenario {
 
     fn count(&self, fit: &Fit, tally: &mut Tally) {
         *tally.verdicts.entry(fit.verdict.label).or_default() += 1;
+        if let Some(halves) = fit.halves {
+            let z = (halves.early.value - halves.late.value) / halves.early.se.hypot(halves.late.se);
+            tally.flattens += usize::from(z > 1.645);
+        }
+        tally.rises += usize::from(fit.slope.is_some_and(|slope| slope.z() > 3.0));
+        tally.asymptotes.extend(fit.form("sigmoid").and_then(|form| form.param("A")).map(|a| a.value));
         if let (Some(truth), Some(a)) = (self.truth.asymptote(), fit.asymptote.filter(|a| a.identified)) {
             tally.covers_asymptote += usize::from((a.value - truth).abs() <= a.half_width);
         }
