@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rlvr_curves::Series;
 use rlvr_curves::figure::{ScalingFigure, write_curve};
-use rlvr_curves::fit::{Fit, fit};
+use rlvr_curves::fit::{Fit, Kind, Options, fit_with};
+use rlvr_curves::points::frontier;
 
 /// The curve of one evaluation set.
 #[derive(Debug)]
@@ -25,6 +26,15 @@ pub struct Curve {
 ///
 /// If a file cannot be written.
 pub fn write(series: Vec<Series>, folder: &Path) -> anyhow::Result<Vec<Curve>> {
+    write_with(series, folder, &Options::default())
+}
+
+/// As [`write`], under options that were decided before looking.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn write_with(series: Vec<Series>, folder: &Path, options: &Options) -> anyhow::Result<Vec<Curve>> {
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
     let mut sets: Vec<(String, Vec<Series>)> = vec![];
     for one in series {
@@ -36,7 +46,8 @@ pub fn write(series: Vec<Series>, folder: &Path) -> anyhow::Result<Vec<Curve>> {
     let mut curves = vec![];
     for (i, (set, series)) in sets.into_iter().enumerate() {
         let suffix = if i == 0 { String::new() } else { format!("-{}", file_name(&set)) };
-        let fit = fit(&series);
+        let series = if options.kind == Kind::Frontier { vec![frontier(&series)] } else { series };
+        let fit = fit_with(&series, options);
         let path = folder.join(format!("fit{suffix}.json"));
         std::fs::write(&path, format!("{:#}\n", fit.to_json())).with_context(|| format!("`{}`", path.display()))?;
         let title = format!("{set}: held-out accuracy against training compute");

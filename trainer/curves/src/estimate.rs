@@ -1,9 +1,15 @@
 //! Estimators of accuracy from `n` samples a problem, `c` of them right, and their intervals.
 
+mod best_of;
+mod paired;
+
 use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+
+pub use best_of::{Ballot, NoisyVerifier, best_of_k, weighted_vote};
+pub use paired::{Difference, mcnemar, paired_difference};
 
 /// The probability that at least one of `k` samples is right, estimated without bias from `c` right ones of `n`.
 ///
@@ -70,39 +76,48 @@ pub fn majority_at_k(votes: &Votes, k: u64) -> Option<f64> {
     if k == 0 || votes.n() < k {
         return None;
     }
-    let all = ln_choose(votes.n(), k);
+    // C(n, t) is replaced by the binomial probability of t at the rate k / n, which multiplies every product by the same
+    // factor and keeps all numbers near 1: factorials of a thousand samples have no place in a float.
+    let rate = (k as f64 / votes.n() as f64).min(1.0 - 0.5 / votes.n() as f64);
+    let draws = |n: u64, t: u64| binomial_probability(n, t, rate);
     let mut probability = 0.0;
     for m in 1..=votes.right.min(k) {
-        // ways[j][s]: scaled number of ways to draw s votes for other answers, j of which tie.
+        // ways[j][s]: probability to draw s votes for other answers, j of which tie.
         let room = (k - m) as usize;
         let mut ways = vec![vec![0.0; room + 1]; votes.wrong.len() + 1];
         ways[0][0] = 1.0;
         for &n in &votes.wrong {
-            ways = with_answer(&ways, n, m, room);
+            ways = with_answer(&ways, n, m, &draws);
         }
         let with_abstentions = |row: &[f64]| -> f64 {
-            (0..=room.min(votes.abstentions as usize))
-                .map(|t| row[room - t] * choose(votes.abstentions, t as u64))
-                .sum()
+            (0..=room.min(votes.abstentions as usize)).map(|t| row[room - t] * draws(votes.abstentions, t as u64)).sum()
         };
         let ties: f64 = ways.iter().enumerate().map(|(j, row)| with_abstentions(row) / (j + 1) as f64).sum();
-        probability += ties * (ln_choose(votes.right, m) - all).exp();
+        probability += ties * draws(votes.right, m);
     }
-    Some(probability)
+    Some(probability / draws(votes.n(), k))
+}
+
+/// The share of problems' votes at endless samples: 1 if the modal answer is right, a fraction if it ties.
+pub fn majority_in_the_limit(votes: &Votes) -> f64 {
+    let most = votes.wrong.iter().copied().max().unwrap_or(0);
+    if votes.right == 0 || votes.right < most {
+        return 0.0;
+    }
+    1.0 / (1 + votes.wrong.iter().filter(|&&n| n == votes.right).count()) as f64
 }
 
 /// Multiplies the generating function by that of one more answer with `n` votes: fewer than `m`, or exactly `m` and a tie.
-fn with_answer(ways: &[Vec<f64>], n: u64, m: u64, room: usize) -> Vec<Vec<f64>> {
-    let mut next = vec![vec![0.0; room + 1]; ways.len()];
+fn with_answer(ways: &[Vec<f64>], n: u64, m: u64, draws: &dyn Fn(u64, u64) -> f64) -> Vec<Vec<f64>> {
+    let width = ways[0].len();
+    let chances: Vec<f64> = (0..=n.min(m)).map(|t| draws(n, t)).collect();
+    let mut next = vec![vec![0.0; width]; ways.len()];
     for (j, row) in ways.iter().enumerate() {
-        for (s, &count) in row.iter().enumerate() {
-            if count == 0.0 {
-                continue;
-            }
-            for t in 0..=n.min(m).min((room - s) as u64) {
-                let j = if t == m { j + 1 } else { j };
+        for (s, &chance) in row.iter().enumerate().filter(|(_, chance)| **chance != 0.0) {
+            for (t, &of_t) in chances.iter().enumerate().take(width - s) {
+                let j = if t as u64 == m { j + 1 } else { j };
                 if j < next.len() {
-                    next[j][s + t as usize] += count * choose(n, t);
+                    next[j][s + t] += chance * of_t;
                 }
             }
         }
@@ -110,12 +125,21 @@ fn with_answer(ways: &[Vec<f64>], n: u64, m: u64, room: usize) -> Vec<Vec<f64>> 
     next
 }
 
-fn choose(n: u64, k: u64) -> f64 {
-    (0..k).map(|i| (n - i) as f64 / (i + 1) as f64).product()
+/// C(n, t) rᵗ (1 − r)ⁿ⁻ᵗ for 0 < r < 1.
+fn binomial_probability(n: u64, t: u64, rate: f64) -> f64 {
+    const EXACT: u64 = 1000;
+    if n > EXACT {
+        return (crate::random::ln_choose(n, t) + t as f64 * rate.ln() + (n - t) as f64 * (1.0 - rate).ln()).exp();
+    }
+    choose(n, t) * rate.powi(t as i32) * (1.0 - rate).powi((n - t) as i32)
 }
 
-fn ln_choose(n: u64, k: u64) -> f64 {
-    (0..k).map(|i| ((n - i) as f64 / (i + 1) as f64).ln()).sum()
+fn choose(n: u64, k: u64) -> f64 {
+    if k > n {
+        return 0.0;
+    }
+    let k = k.min(n - k);
+    (0..k).map(|i| (n - i) as f64 / (i + 1) as f64).product()
 }
 
 /// An interval.
@@ -125,6 +149,63 @@ pub struct Interval {
     pub low: f64,
     /// Its upper end.
     pub high: f64,
+}
+
+impl Interval {
+    /// Returns the central interval of draws, by interpolated percentiles; none if there are none.
+    pub fn of_draws(mut draws: Vec<f64>, level: f64) -> Option<Self> {
+        draws.retain(|draw| !draw.is_nan());
+        draws.sort_by(f64::total_cmp);
+        let last = draws.len().checked_sub(1)?;
+        let quantile = |q: f64| {
+            let at = q * last as f64;
+            let below = at.floor() as usize;
+            draws[below] + (at - below as f64) * (draws[(below + 1).min(last)] - draws[below])
+        };
+        Some(Self { low: quantile(0.5 * (1.0 - level)), high: quantile(0.5 * (1.0 + level)) })
+    }
+}
+
+/// Student's quantile of a two-sided 95 % interval for some degrees of freedom.
+///
+/// # Panics
+///
+/// If there are none.
+pub fn student_95(dof: usize) -> f64 {
+    const TABLE: [f64; 12] = [
+        12.706_205, 4.302_653, 3.182_446, 2.776_445, 2.570_582, 2.446_912, 2.364_624, 2.306_004, 2.262_157, 2.228_139,
+        2.200_985, 2.178_813,
+    ];
+    assert!(dof > 0, "an interval needs a degree of freedom");
+    // Beyond the table the expansion about the normal quantile is good to 1e-5 (Abramowitz and Stegun 26.7.5).
+    let v = dof as f64;
+    let z = Z95;
+    let terms = [
+        (z.powi(3) + z) / 4.0,
+        (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / 96.0,
+        (3.0 * z.powi(7) + 19.0 * z.powi(5) + 17.0 * z.powi(3) - 15.0 * z) / 384.0,
+    ];
+    TABLE.get(dof - 1).copied().unwrap_or(z + terms[0] / v + terms[1] / (v * v) + terms[2] / (v * v * v))
+}
+
+/// The mean over seeds with the half width of its 95 % interval, t_{S−1} · s / √S; none below two seeds.
+///
+/// # Examples
+///
+/// ```
+/// use rlvr_curves::estimate::student_mean;
+///
+/// let (mean, half) = student_mean(&[0.50, 0.52, 0.54]).unwrap();
+/// assert!((mean - 0.52).abs() < 1e-12 && (half - 4.302653 * 0.02 / 3_f64.sqrt()).abs() < 1e-6);
+/// ```
+pub fn student_mean(values: &[f64]) -> Option<(f64, f64)> {
+    let n = values.len();
+    if n < 2 {
+        return None;
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1) as f64;
+    Some((mean, student_95(n - 1) * (variance / n as f64).sqrt()))
 }
 
 /// The normal quantile of a two-sided 95 % interval.
@@ -215,6 +296,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn many_samples_do_not_overflow() {
+        // Two answers of 2 000 votes each are symmetric; of 3 000 against 1 000, a subset of 2 001 is almost surely right.
+        let even = Votes { right: 2000, wrong: vec![2000], abstentions: 0 };
+        assert!((majority_at_k(&even, 2001).unwrap() - 0.5).abs() < 1e-9);
+        let uneven = Votes { right: 3000, wrong: vec![1000], abstentions: 50 };
+        assert!((majority_at_k(&uneven, 2001).unwrap() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn in_the_limit_the_modal_answer_wins() {
+        let of = |right, wrong: &[u64]| majority_in_the_limit(&Votes { right, wrong: wrong.to_vec(), abstentions: 9 });
+        assert_eq!([of(3, &[2]), of(3, &[3]), of(2, &[3]), of(0, &[])], [1.0, 0.5, 0.0, 0.0]);
     }
 
     #[test]

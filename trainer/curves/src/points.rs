@@ -94,57 +94,34 @@ pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
     all
 }
 
-/// Reads points from a table with a header: `C` (or `compute`) and `y` (or `accuracy`), and `n`, `seed` or `series` where
-/// they are known.
+/// Takes the last point of each run, and of those the ones that no cheaper run equals: the frontier over separately
+/// tuned runs at several budgets.
+///
+/// Choosing the best of several noisy runs is biased upwards; the more runs a budget has, the more.
+pub fn frontier(series: &[Series]) -> Series {
+    let mut last: Vec<Point> = series
+        .iter()
+        .filter_map(|one| one.points.iter().max_by(|a, b| a.compute.total_cmp(&b.compute)).cloned())
+        .collect();
+    last.sort_by(|a, b| a.compute.total_cmp(&b.compute).then(b.y.total_cmp(&a.y)));
+    let mut best = f64::NEG_INFINITY;
+    last.retain(|point| {
+        let is_better = point.y > best;
+        best = best.max(point.y);
+        is_better
+    });
+    let set = series.first().map_or_else(String::new, |one| one.set.clone());
+    Series { name: format!("frontier of {} runs", series.len()), set, points: last }
+}
+
+/// Reads points from a table (CSV) with a header: `C` (or `compute`) and `y` (or `accuracy`), and `k`, `n`, `seed`, `series`
+/// where they are known, in any order of columns and rows.
 ///
 /// # Errors
 ///
 /// Names the line and what would be right.
 pub fn of_csv(path: &Path) -> Result<Vec<Series>, PointsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| StoreError::Io { path: path.to_owned(), source })?;
-    let refuse = |line: usize, why: String| PointsError::Table { path: path.to_owned(), line, why };
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let (_, header) = lines.next().ok_or_else(|| refuse(1, "the file is empty".to_owned()))?;
-    let columns: Vec<&str> = header.split(',').map(str::trim).collect();
-    let column = |names: &[&str]| columns.iter().position(|column| names.contains(column));
-    let needed = |names: &[&str]| {
-        column(names).ok_or_else(|| {
-            refuse(1, format!("there is no column `{}`; the header is `{header}`", names.join("` or `")))
-        })
-    };
-    let (c, y) = (needed(&["C", "compute"])?, needed(&["y", "accuracy"])?);
-    let (n, label) = (column(&["n"]), column(&["series", "seed"]));
-
-    let mut all: Vec<Series> = vec![];
-    for (i, line) in lines {
-        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-        let number = |at: usize| -> Result<f64, PointsError> {
-            let cell = cells.get(at).copied().unwrap_or_default();
-            cell.parse()
-                .ok()
-                .filter(|value: &f64| value.is_finite())
-                .ok_or_else(|| refuse(i + 1, format!("`{}` is `{cell}`, but must be a number", columns[at])))
-        };
-        let point = Point { step: 0, compute: number(c)?, y: number(y)?, lenient: None, n: n.map(number).transpose()? };
-        if point.compute < 0.0 {
-            return Err(refuse(i + 1, format!("compute is {}, but cannot be negative", point.compute)));
-        }
-        if !(0.0..=1.0).contains(&point.y) {
-            return Err(refuse(i + 1, format!("accuracy is {}, but must lie between 0 and 1", point.y)));
-        }
-        let name = label.and_then(|at| cells.get(at)).map_or_else(|| "points".to_owned(), |&cell| cell.to_owned());
-        match all.iter_mut().find(|series| series.name == name) {
-            Some(series) => series.points.push(point),
-            None => all.push(Series { name, set: "accuracy".to_owned(), points: vec![point] }),
-        }
-    }
-    if all.is_empty() {
-        return Err(refuse(2, "there is no point below the header".to_owned()));
-    }
-    for series in &mut all {
-        series.points.sort_by(|a, b| a.compute.total_cmp(&b.compute));
-    }
-    Ok(all)
+    crate::table::read(path)
 }
 
 #[cfg(test)]
@@ -169,22 +146,14 @@ mod tests {
     }
 
     #[test]
-    fn tables() {
-        #[track_caller]
-        fn check(text: &str, expected: Result<usize, &str>) {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("p.csv");
-            std::fs::write(&path, text).unwrap();
-            let found = of_csv(&path)
-                .map(|series| series.iter().map(|s| s.points.len()).sum())
-                .map_err(|error| error.to_string().replace(&format!("{}/", folder.path().display()), ""));
-            assert_eq!(found, expected.map_err(str::to_owned));
-        }
-        check("seed,C,k,n,y\n1,1e3,5,10,0.5\n2,2e3,6,10,0.6\n", Ok(2));
-        check("compute,accuracy\n3,0.5\n1,0.25\n", Ok(2));
-        check("a,b\n1,2\n", Err("points `p.csv`, line 1: there is no column `C` or `compute`; the header is `a,b`"));
-        check("C,y\n1,NaN\n", Err("points `p.csv`, line 2: `y` is `NaN`, but must be a number"));
-        check("C,y\n1,50\n", Err("points `p.csv`, line 2: accuracy is 50, but must lie between 0 and 1"));
-        check("C,y\n", Err("points `p.csv`, line 2: there is no point below the header"));
+    fn the_frontier_is_what_no_cheaper_run_equals() {
+        let run = |points: &[(f64, f64)]| Series {
+            name: "r".to_owned(),
+            set: "s".to_owned(),
+            points: points.iter().map(|&(compute, y)| Point { step: 0, compute, y, lenient: None, n: None }).collect(),
+        };
+        let runs = [run(&[(1.0, 0.9), (10.0, 0.3)]), run(&[(20.0, 0.2)]), run(&[(30.0, 0.4)]), run(&[(10.0, 0.25)])];
+        let kept: Vec<(f64, f64)> = frontier(&runs).points.iter().map(|p| (p.compute, p.y)).collect();
+        assert_eq!(kept, [(10.0, 0.3), (30.0, 0.4)]);
     }
 }
