@@ -648,7 +648,7 @@ proptest! {
     #[test]
     fn one_more_is_never_the_same(text in formulas()) {
         // A larger part may hide the change in a union, and so may one of two inequalities.
-        prop_assume!(!text.contains("cup") && !(text.contains("\\ge") || text.contains('<')));
+        prop_assume!(!["cup", "\\ge", "<"].iter().any(|sign| text.contains(sign)));
         let policy = Policy::default();
         if let (Ok(x), Ok(y)) = (Answer::read(&text, &policy), Answer::read(&format!("{text} + 1"), &policy)) {
             prop_assert!(!is_equal(&x, &y), "{}", text);

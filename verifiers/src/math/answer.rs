@@ -140,6 +140,7 @@ impl Answer {
                     || number(*a).is_some_and(|value| !value.is_negative() && !value.is_zero())
             }
             Node::Root(a, _) => number(*a).is_some(),
+            Node::Call(Function::Factorial, a) => number(*a).is_some(),
             Node::Call(function, _) => matches!(
                 function,
                 Function::Exp
@@ -174,6 +175,9 @@ fn formula(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
 
 /// Reads a formula, on a larger stack if it is deeply nested.
 fn parse(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
+    if bracket_depth(body) > DEPTH {
+        return Err(Fault::Limit("nesting"));
+    }
     let shallow = parse_to_depth(body, policy, SHALLOW);
     if shallow.as_ref().err() != Some(&Fault::Limit("nesting")) {
         return shallow;
@@ -183,6 +187,20 @@ fn parse(body: &str, policy: &Policy) -> Result<(Arena, Form), Fault> {
         let deep = thread.spawn_scoped(scope, || parse_to_depth(body, policy, DEPTH));
         deep.ok().and_then(|deep| deep.join().ok()).unwrap_or(Err(Fault::Limit("nesting")))
     })
+}
+
+/// How many brackets are open at most; each takes a level of the parser.
+fn bracket_depth(body: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in body.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn parse_to_depth(body: &str, policy: &Policy, max_depth: usize) -> Result<(Arena, Form), Fault> {

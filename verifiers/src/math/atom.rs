@@ -11,6 +11,9 @@ use super::parser::{Level, Parser};
 use super::rational::Rational;
 use super::units;
 
+/// Nodes of an expression that is looked through for variables.
+const MANY: usize = 100;
+
 const NO_OPERAND: Fault = Fault::Unreadable("a number or name is missing");
 
 impl<'a> Parser<'a> {
@@ -160,7 +163,11 @@ impl<'a> Parser<'a> {
 
     /// A function of which only the name is known, with its arguments, such as `f(x)`.
     fn called(&mut self, form: Form, name: &str, is_member_start: bool) -> Reading<Form> {
-        let form = self.name_marks(form)?;
+        let mut form = self.name_marks(form)?;
+        if matches!(name, "f" | "g" | "h") && self.lexer.text[self.ahead.start..].starts_with("^{-1}(") {
+            self.jump(self.ahead.start + "^{-1}".len());
+            form = self.rename(&form, |name| format!("inverse {name}"))?;
+        }
         if self.token() != Token::Sign(b'(') || self.ahead.is_spaced {
             return Ok(form);
         }
@@ -269,10 +276,19 @@ impl<'a> Parser<'a> {
         n_letters < 4 && !is_noun
     }
 
-    /// Whether an expression has no variables.
+    /// Whether an expression has no variables; a long one, before which no unit would stand, counts as having some.
     pub(super) fn is_constant(&self, id: Id) -> bool {
-        let is_free = |id: &Id| matches!(self.arena.node(*id), Node::Symbol(_) | Node::Apply(..));
-        !is_free(&id) && (self.arena.number(id).is_some() || !self.arena.reachable(id).iter().any(is_free))
+        let mut open = vec![id];
+        let mut n_seen = 0;
+        while let Some(id) = open.pop() {
+            n_seen += 1;
+            let node = self.arena.node(id);
+            if matches!(node, Node::Symbol(_) | Node::Apply(..)) || n_seen > MANY {
+                return false;
+            }
+            node.children(|child| open.push(child));
+        }
+        true
     }
 
     /// Whether the bracket ahead holds words, as in `9 (apples)`.
@@ -282,7 +298,10 @@ impl<'a> Parser<'a> {
         let inner = inner[..end].trim();
         let inner = inner.strip_prefix("\\text{").and_then(|t| t.strip_suffix('}')).unwrap_or(inner);
         let is_words = inner.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '-' | '\'' | '.' | '/'));
-        is_words && inner.split(' ').any(|word| word.chars().count() >= 3 && names::function(word).is_none())
+        is_words
+            && inner
+                .split(|c: char| !c.is_alphabetic())
+                .any(|word| word.chars().count() >= 3 && names::function(word).is_none())
             || (is_words && units::is_unit(inner) && inner.len() > 1)
     }
 

@@ -117,13 +117,12 @@ pub(super) fn sin_cos(x: &Real, precision: u64) -> Option<(Real, Real)> {
     if x.is_zero() {
         return Some((Real::zero(), Real::integer(1)));
     }
-    if x.magnitude() > 4096 || radius_exponent(x).is_some_and(|e| e > 0) {
+    if x.magnitude() > 512 || radius_exponent(x).is_some_and(|e| e > 0) {
         return None;
     }
     let work = precision + x.magnitude().max(0) as u64;
     let quarter = Real { exp: pi(work).exp - 1, ..pi(work) };
-    let turns = x.div(&quarter, work)?.to_rational()?.round();
-    let whole = turns.parts().0;
+    let whole = x.div(&quarter, work)?.nearest()?;
     let rest = x.sub(&quarter.mul(&Real::exact(whole.clone(), 0), work)?, work)?;
     let bits = precision + GUARD;
     let (sin, cos) = series(&fixed(&rest, bits), bits);

@@ -2,7 +2,7 @@
 
 use super::answer::Rung;
 use super::expression::{Arena, Id, Node};
-use super::form::{Combine, Edge, Form, Matrix};
+use super::form::{Combine, Edge, Form, Matrix, Sign};
 use super::identity::{self, Same, Steps, Subject};
 use super::limits::PAIRS;
 use super::policy::{Intervals, ListOrder, Percent, Policy, Units, Variables};
@@ -189,7 +189,15 @@ impl<'a> Comparer<'a> {
             let quotient = a.sub(b).div(&modulus);
             return Same::from_bool(quotient.is_some_and(|quotient| quotient.is_integer()));
         }
-        self.forms(gold.0, given.0)
+        match (gold.0, given.0) {
+            (Form::Relation(a), Form::Relation(b)) if a.sides.len() == 2 && b.sides.len() == 2 => {
+                match self.forms(&a.sides[0], &b.sides[0]) {
+                    Same::Yes => self.residues((&a.sides[1], gold.1), (&b.sides[1], given.1)),
+                    other => other,
+                }
+            }
+            (a, b) => self.forms(a, b),
+        }
     }
 
     fn quantities(&mut self, gold: &Form, given: &Form) -> Same {
@@ -264,6 +272,8 @@ impl<'a> Comparer<'a> {
             (other, Form::Set(b)) if b.len() == 1 && other.members().is_none() => {
                 self.regions_or(other, given, |this, other, _| this.forms(other, &b[0]))
             }
+            (Form::List(a), Form::Combined(..)) => self.regions_or(&Form::Set(a.clone()), given, |_, _, _| Same::No),
+            (Form::Combined(..), Form::List(b)) => self.regions_or(gold, &Form::Set(b.clone()), |_, _, _| Same::No),
             _ => match (gold.members(), given.members()) {
                 (Some(a), Some(b)) => {
                     let (a, b) = (self.distinct(gold, a, Whose::Gold), self.distinct(given, b, Whose::Given));
@@ -283,6 +293,13 @@ impl<'a> Comparer<'a> {
         }
         let (gold, given) = (self.gold, self.given);
         let arena = if whose == Whose::Gold { gold } else { given };
+        let value = |member: &Form| member.expression().and_then(|id| arena.number(id));
+        if members.iter().all(|member| value(member).is_some()) {
+            let mut sorted = members.to_vec();
+            sorted.sort_by(|a, b| value(a).cmp(&value(b)));
+            sorted.dedup_by(|a, b| value(a) == value(b));
+            return sorted;
+        }
         (self.gold, self.given) = (arena, arena);
         let mut distinct: Vec<Form> = Vec::new();
         for member in members {
@@ -460,7 +477,7 @@ fn is_negated(arena: &Arena, id: Id) -> bool {
 
 fn are_labelled(members: &[Form], arena: &Arena) -> bool {
     members.iter().all(|member| match member {
-        Form::Relation(relation) => relation.sides[0].is_label(arena),
+        Form::Relation(relation) => relation.signs == [Sign::Equal] && relation.sides[0].is_label(arena),
         _ => false,
     })
 }

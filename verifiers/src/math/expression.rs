@@ -240,8 +240,12 @@ impl Arena {
             return Err(Fault::Unreadable("infinity is no number to calculate with"));
         }
         let (Some(x), Some(y)) = (self.known(a), self.known(b)) else { return Ok(None) };
-        let words = (x.bits() / 64 + 1) * (y.bits() / 64 + 1);
-        self.charge(if words > 1 { 8 * words } else { 0 })?;
+        let bits = x.bits() + y.bits();
+        if bits > 128 {
+            // A common divisor takes about 0.6 divisions a bit.
+            let divisions = if x.is_integer() && y.is_integer() { 1 } else { 150 * bits };
+            self.charge(divisions + (x.bits() / 64 + 1) * (y.bits() / 64 + 1))?;
+        }
         Ok(Some((x, y)))
     }
 
@@ -332,14 +336,14 @@ impl Arena {
         if bits > BITS {
             return Ok(None);
         }
-        self.charge((bits / 64).pow(2))?;
+        self.charge(3 * (bits / 64).pow(2))?;
         let power = root.pow(times);
         Ok(if above < 0 { power.recip() } else { Some(power) })
     }
 
     fn exact_root(&mut self, value: &Rational, degree: u32) -> Reading<Option<Rational>> {
         let words = value.bits() / 64;
-        self.charge(words * words * 32)?;
+        self.charge(words * words * 100)?;
         Ok(value.root(degree))
     }
 

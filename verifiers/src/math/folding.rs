@@ -56,7 +56,7 @@ impl Arena {
         if bits > BITS as f64 {
             return Ok(None);
         }
-        self.charge((bits as u64 / 64 + 1) * n as u64 / 2)?;
+        self.charge((bits as u64 / 64 + 1) * n as u64)?;
         Ok(Some(Rational::integer(product(1, n))))
     }
 
@@ -66,7 +66,7 @@ impl Arena {
         }
         let value = match (self.number(a).cloned(), self.number(b).cloned()) {
             (Some(x), Some(y)) => {
-                self.charge((x.bits() / 64) * (y.bits() / 64) * 64)?;
+                self.charge((x.bits() / 64) * (y.bits() / 64) * 200)?;
                 self.function_of2(function, &x, &y)?
             }
             _ => None,
@@ -80,7 +80,7 @@ impl Arena {
     fn function_of2(&mut self, function: Binary, x: &Rational, y: &Rational) -> Reading<Option<Rational>> {
         Ok(match function {
             Binary::Log => {
-                self.charge(8 * y.bits())?;
+                self.charge(300 * y.bits())?;
                 if x.is_zero() || y.is_zero() || *x == Rational::ONE {
                     return Err(Fault::Unreadable("a logarithm without value"));
                 }

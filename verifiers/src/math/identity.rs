@@ -198,16 +198,23 @@ enum Finding {
 
 fn at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Same {
     let domain = domain(a, b);
+    // A look at all kinds of points first, as most that differ do so anywhere.
+    for round in 0..ALWAYS {
+        match at_point(a, b, Place { round, seed, domain }, COARSE, steps) {
+            None => return Same::Unknown("steps"),
+            Some(Finding::Differ) => return Same::No,
+            _ => {}
+        }
+    }
     let mut n_agreeing = 0;
     for round in 0..N_ROUNDS {
-        let place = Place { round, seed, domain };
-        match at_point(a, b, place, FINE, steps) {
+        match at_point(a, b, Place { round, seed, domain }, FINE, steps) {
             None => return Same::Unknown("steps"),
             Some(Finding::Differ) => return Same::No,
             Some(Finding::Agree) => n_agreeing += 1,
             Some(Finding::Nothing) => {}
         }
-        if n_agreeing >= ENOUGH && round + 1 >= ALWAYS {
+        if n_agreeing >= ENOUGH {
             return Same::Yes;
         }
     }
@@ -217,6 +224,9 @@ fn at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> 
 
 fn as_constants(a: &Subject<'_>, b: &Subject<'_>, steps: &mut Steps) -> Same {
     let place = Place { round: 0, seed: 0, domain: Domain::Complex };
+    if let Some(Finding::Differ) = at_point(a, b, place, COARSE, steps) {
+        return Same::No;
+    }
     match at_point(a, b, place, FINEST, steps) {
         None => Same::Unknown("steps"),
         Some(Finding::Differ) => Same::No,
@@ -235,7 +245,7 @@ struct Place {
 /// Compares the values at a point with rising precision, up to the one given and beyond what parts the sizes of the
 /// values met on the way: `e^{1000} + 1` is not `e^{1000}`. Nothing if the steps do not suffice.
 fn at_point(a: &Subject<'_>, b: &Subject<'_>, place: Place, finest: u64, steps: &mut Steps) -> Option<Finding> {
-    let mut precision = COARSE;
+    let mut precision = finest.min(FINE);
     loop {
         if !steps.spend(a.cost(precision) + b.cost(precision)) {
             return None;
@@ -245,17 +255,13 @@ fn at_point(a: &Subject<'_>, b: &Subject<'_>, place: Place, finest: u64, steps: 
         let finding = compare_values(&x, &y, precision);
         let are_undefined = matches!((&x.0, &y.0), (Value::Undefined, Value::Undefined));
         let needed = finest.max(2 * x.1.bits(y.1) + 2 * SLACK);
-        if matches!(finding, Finding::Differ) || are_undefined || precision >= needed {
+        if matches!(finding, Finding::Differ) || are_undefined || finest == COARSE || precision >= needed {
             return Some(finding);
         }
         if precision >= finest && needed > BITS {
             return Some(Finding::Nothing);
         }
-        precision = match precision {
-            COARSE => FINE,
-            FINE if finest > FINE => finest,
-            _ => needed,
-        };
+        precision = if precision < finest { finest } else { needed };
     }
 }
 

@@ -27,8 +27,10 @@ pub(super) const ITEMS: usize = 1_000;
 pub(super) const SIGNS: u8 = 4;
 /// Terms of a sum or product over a range.
 pub(super) const TERMS: i64 = 2_000;
-/// Multiplications of 64-bit words spent on numbers that do not fit one.
-pub(super) const WORK: u64 = 4_000_000;
+/// Steps on numbers that do not fit a machine word, each about a nanosecond.
+pub(super) const WORK: u64 = 8_000_000;
+/// Parts of a union.
+pub(super) const PARTS: usize = 100;
 /// Comparisons of one member with another within one comparison of answers.
 pub(super) const PAIRS: usize = 20_000;
 

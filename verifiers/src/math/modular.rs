@@ -169,7 +169,7 @@ pub(super) fn class(arena: &Arena, order: &[Id]) -> Class {
     if is_rational { Class::Rational } else { Class::Elementary }
 }
 
-const N_PRIMES: usize = 64;
+const N_PRIMES: usize = 32;
 
 /// Primes of 61 bits that leave remainder 1 modulo 4, each with a square root of −1.
 fn primes() -> &'static [(u64, u64); N_PRIMES] {

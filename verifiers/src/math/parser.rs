@@ -310,6 +310,12 @@ impl<'a> Parser<'a> {
                 return Err(Fault::Unreadable("two numbers side by side"));
             }
             Operator::PlusMinus | Operator::MinusPlus => return self.plus_minus(&left, operator),
+            Operator::Add | Operator::Subtract => {
+                if let (Form::Expression(a), Some(term)) = (&left, self.plain_term()) {
+                    let b = self.arena.small(term)?;
+                    return self.calculate(operator, *a, b).map(Form::Expression);
+                }
+            }
             _ => {}
         }
         let right = self.binary(operator.level().tighter())?;
@@ -330,6 +336,23 @@ impl<'a> Parser<'a> {
             }
             _ => Err(Fault::Unreadable("an operation on what is no number")),
         }
+    }
+
+    /// The digits ahead, if another sign follows right behind them: the terms of long sums are read without a detour.
+    fn plain_term(&mut self) -> Option<i64> {
+        if self.token() != Token::Digit {
+            return None;
+        }
+        let bytes = &self.lexer.text.as_bytes()[self.ahead.start..];
+        let n_digits = bytes.iter().take(10).take_while(|byte| byte.is_ascii_digit()).count();
+        if n_digits > 9 || !matches!(bytes.get(n_digits), Some(b'+' | b'-')) {
+            return None;
+        }
+        let term = bytes[..n_digits].iter().fold(0, |term, digit| term * 10 + i64::from(digit - b'0'));
+        (n_digits > 0).then(|| {
+            self.jump(self.ahead.start + n_digits);
+            term
+        })
     }
 
     fn calculate(&mut self, operator: Operator, a: Id, b: Id) -> Reading<Id> {

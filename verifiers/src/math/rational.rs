@@ -51,6 +51,16 @@ impl Rational {
         Self::Small(n >> zeros, 1 << (k - zeros))
     }
 
+    /// `n · 2^e`.
+    pub(super) fn from_scaled(n: &BigInt, e: i64) -> Self {
+        if e >= 0 {
+            return Self::integer(n << e.unsigned_abs());
+        }
+        let zeros = n.trailing_zeros().unwrap_or(u64::MAX).min(e.unsigned_abs());
+        let denominator = BigInt::one() << (e.unsigned_abs() - zeros);
+        Self::from_big(BigRational::new_raw(n >> zeros, denominator))
+    }
+
     pub(super) fn to_big(&self) -> BigRational {
         match self {
             Self::Small(n, d) => BigRational::new_raw((*n).into(), (*d).into()),

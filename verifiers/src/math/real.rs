@@ -237,11 +237,19 @@ impl Real {
         if self.exp.abs() > 4096 {
             return None;
         }
-        if self.exp >= 0 {
-            Some(Rational::integer(shift(&self.mid, self.exp)))
-        } else {
-            Rational::new(self.mid.clone(), BigInt::one() << (self.exp.unsigned_abs()))
+        Some(Rational::from_scaled(&self.mid, self.exp))
+    }
+
+    /// The integer next to the midpoint, where that is of moderate size.
+    pub(super) fn nearest(&self) -> Option<BigInt> {
+        if self.magnitude() > 4096 {
+            return None;
         }
+        if self.exp >= 0 {
+            return Some(shift(&self.mid, self.exp));
+        }
+        let half = BigInt::one() << (self.exp.unsigned_abs() - 1);
+        Some(shift(&(&self.mid + half), self.exp))
     }
 
     /// Widens the interval by `2^exponent` on both sides.

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::expression::{Arena, Function, Id, Node};
 use super::form::{Combine, Edge, Form, Relation, Sign, Space};
 use super::identity::{SLACK, Steps, Subject};
-use super::limits::PAIRS;
+use super::limits::PARTS;
 use super::rational::Rational;
 use super::real::Real;
 
@@ -173,6 +173,14 @@ impl Reader<'_> {
             Form::Space(Space::Empty) => Some(Region::empty()),
             Form::Space(Space::Reals) => Some(Region::all()),
             Form::Relation(relation) => self.solution(relation),
+            // `x > 1, x < 3` and `x > 1 and x < 3`: both at once.
+            Form::List(members) if members.iter().all(is_inequality) => {
+                let mut region = self.region(&members[0])?;
+                for member in &members[1..] {
+                    region = region.combine(&self.region(member)?, 2)?;
+                }
+                Some(region).filter(|region| !region.cuts.is_empty())
+            }
             Form::Either(members) if members.iter().all(|member| matches!(member, Form::Relation(_))) => {
                 self.union(members.iter().map(Member::Region))
             }
@@ -182,7 +190,7 @@ impl Reader<'_> {
     }
 
     fn union<'b>(&mut self, members: impl ExactSizeIterator<Item = Member<'b>>) -> Option<Region> {
-        if members.len() > PAIRS / 100 {
+        if members.len() > PARTS {
             return None;
         }
         let mut union = Region::empty();
@@ -200,6 +208,9 @@ impl Reader<'_> {
     }
 
     fn combined(&mut self, combine: Combine, members: &[Form]) -> Option<Region> {
+        if members.len() > PARTS {
+            return None;
+        }
         let mut region = self.part(&members[0])?;
         for member in &members[1..] {
             let next = self.part(member)?;
@@ -267,24 +278,23 @@ impl Reader<'_> {
     }
 
     fn pair(&mut self, left: &Form, sign: Sign, right: &Form) -> Option<Region> {
-        let variable = |form: &Form| form.expression().and_then(|id| self.variable(id));
-        if let (Some((name, is_size)), None) = (variable(left), variable(right)) {
-            return self.about(&name, is_size, sign, right);
-        }
-        let (name, is_size) = variable(right)?;
-        self.about(&name, is_size, sign.flipped()?, left)
-    }
-
-    /// The name of a variable, and whether its absolute value is meant.
-    fn variable(&self, id: Id) -> Option<(String, bool)> {
-        match self.arena.node(id) {
-            Node::Symbol(_) => Some((self.arena.symbol(id)?.to_owned(), false)),
-            Node::Call(Function::Abs, a) => Some((self.arena.symbol(*a)?.to_owned(), true)),
+        let subject = |form: &Form| form.expression().and_then(|id| self.subject(id));
+        match (subject(left), subject(right)) {
+            (Some(line), None) => self.about(&line, sign, right),
+            (None, Some(line)) => self.about(&line, sign.flipped()?, left),
             _ => None,
         }
     }
 
-    fn about(&mut self, name: &str, is_size: bool, sign: Sign, bound: &Form) -> Option<Region> {
+    /// What an inequality is about: a variable, a line through it, or the absolute value of one.
+    fn subject(&self, id: Id) -> Option<Line> {
+        match self.arena.node(id) {
+            Node::Call(Function::Abs, a) => Some(Line { is_size: true, ..line(self.arena, *a)? }),
+            _ => line(self.arena, id),
+        }
+    }
+
+    fn about(&mut self, line: &Line, sign: Sign, bound: &Form) -> Option<Region> {
         let mut region = match sign {
             Sign::In => self.region(bound)?,
             Sign::NotIn => self.region(bound)?.complement(),
@@ -300,12 +310,88 @@ impl Reader<'_> {
             }
             _ => return None,
         };
-        if is_size {
+        if line.is_size {
             region = preimage_of_size(&region)?;
         }
-        region.variable = Some(name.to_owned());
+        let mut region = preimage_of_line(region, line)?;
+        region.variable = Some(line.name.clone());
         Some(region)
     }
+}
+
+fn is_inequality(form: &Form) -> bool {
+    matches!(form, Form::Relation(relation) if relation.signs.iter().all(|sign| sign.is_order()))
+}
+
+/// `slope · x + offset`, or its absolute value.
+struct Line {
+    name: String,
+    slope: Rational,
+    offset: Rational,
+    is_size: bool,
+}
+
+/// Reads an expression with rational numbers as a line through one variable.
+fn line(arena: &Arena, root: Id) -> Option<Line> {
+    let order = arena.reachable(root);
+    let low = order[0] as usize;
+    let mut name = None;
+    let mut lines: Vec<(Rational, Rational)> = vec![(Rational::ZERO, Rational::ZERO); root as usize + 1 - low];
+    for &id in &order {
+        let at = |child: Id| &lines[child as usize - low];
+        let value = match arena.node(id) {
+            Node::Number(value) => (Rational::ZERO, value.clone()),
+            Node::Symbol(symbol) => {
+                if name.is_some_and(|name| name != symbol) {
+                    return None;
+                }
+                name = Some(symbol);
+                (Rational::ONE, Rational::ZERO)
+            }
+            Node::Neg(a) => (at(*a).0.neg(), at(*a).1.neg()),
+            Node::Add(a, b) => (at(*a).0.add(&at(*b).0), at(*a).1.add(&at(*b).1)),
+            Node::Mul(a, b) if at(*a).0.is_zero() => (at(*a).1.mul(&at(*b).0), at(*a).1.mul(&at(*b).1)),
+            Node::Mul(a, b) if at(*b).0.is_zero() => (at(*b).1.mul(&at(*a).0), at(*b).1.mul(&at(*a).1)),
+            Node::Div(a, b) if at(*b).0.is_zero() => (at(*a).0.div(&at(*b).1)?, at(*a).1.div(&at(*b).1)?),
+            _ => return None,
+        };
+        lines[id as usize - low] = value;
+    }
+    let (slope, offset) = lines.pop()?;
+    let name = arena.names[*name? as usize].to_string();
+    (!slope.is_zero()).then_some(Line { name, slope, offset, is_size: false })
+}
+
+/// The numbers that the line takes into the region.
+fn preimage_of_line(region: Region, line: &Line) -> Option<Region> {
+    if line.slope == Rational::ONE && line.offset.is_zero() {
+        return Some(region);
+    }
+    let is_falling = line.slope.is_negative();
+    let mut cuts = region.cuts.iter().map(|cut| preimage_of_cut(cut, line)).collect::<Option<Vec<_>>>()?;
+    if is_falling {
+        cuts.reverse();
+    }
+    Some(Region { cuts, variable: None })
+}
+
+fn preimage_of_cut(cut: &Cut, line: &Line) -> Option<Cut> {
+    let is_falling = line.slope.is_negative();
+    let end = match &cut.end {
+        End::Below if is_falling => End::Above,
+        End::Above if is_falling => End::Below,
+        End::At { exact, value, precision } => {
+            let p = *precision;
+            let exact = match exact {
+                Some(exact) => Some(exact.sub(&line.offset).div(&line.slope)?),
+                None => None,
+            };
+            let (slope, offset) = (Real::from_rational(&line.slope, p)?, Real::from_rational(&line.offset, p)?);
+            End::At { exact, value: value.sub(&offset, p)?.div(&slope, p)?, precision: p }
+        }
+        end => end.clone(),
+    };
+    Some(Cut { end, is_after: cut.is_after != is_falling })
 }
 
 enum Member<'a> {

@@ -69,9 +69,19 @@ pub(super) fn is_unit(word: &str) -> bool {
 impl Parser<'_> {
     /// Reads what stands behind a number: a unit, the thing that was counted, a note in brackets.
     pub(super) fn with_unit(&mut self, form: Form) -> Reading<Form> {
-        let Form::Expression(id) = form else { return self.with_modulus(form) };
+        let id = match form {
+            Form::Expression(id) => id,
+            // `x = 5 cm`: the unit belongs to the last side.
+            Form::Relation(mut relation) if !self.is_modulus_ahead() => {
+                let last = relation.sides.pop().expect("a relation has sides");
+                let last = self.with_unit(last)?;
+                relation.sides.push(last);
+                return Ok(Form::Relation(relation));
+            }
+            form => return self.with_modulus(form),
+        };
         let currency = self.currency_before();
-        if self.token() == Token::Command("pmod") || self.is_modulus_ahead() {
+        if self.is_modulus_ahead() {
             return self.with_modulus(form);
         }
         let mut unit = self.unit_ahead()?;
@@ -106,7 +116,8 @@ impl Parser<'_> {
 
     fn is_modulus_ahead(&self) -> bool {
         let rest = self.lexer.text[self.ahead.start..].trim_start();
-        ["(mod", "(\\mod", "(\\bmod", "\\text{ (mod", "(\\text{mod"].iter().any(|start| rest.starts_with(start))
+        self.token() == Token::Command("pmod")
+            || ["(mod", "(\\mod", "(\\bmod", "\\text{ (mod", "(\\text{mod"].iter().any(|start| rest.starts_with(start))
     }
 
     /// `3 \pmod 5`.
@@ -166,7 +177,7 @@ impl Parser<'_> {
                     let last = words.last_mut().expect("there are words");
                     *last = format!("{}^{exponent}", spelling(last).unwrap_or(last));
                 }
-                Token::Digit if !words.is_empty() && !self.ahead.is_spaced => {
+                Token::Digit if !words.is_empty() && self.follows_letter() => {
                     let exponent = self.exponent()?;
                     let exponent = self.small_exponent(exponent)?;
                     let last = words.last_mut().expect("there are words");
@@ -192,6 +203,11 @@ impl Parser<'_> {
             }
         }
         Ok(if words.is_empty() { None } else { Some(canonical(&words)) })
+    }
+
+    /// Whether the token ahead stands right behind a letter, as the exponent in `m2`.
+    fn follows_letter(&self) -> bool {
+        self.lexer.text[..self.ahead.start].ends_with(char::is_alphabetic)
     }
 
     fn small_exponent(&self, id: Id) -> Reading<i64> {

@@ -181,6 +181,9 @@ pub(super) fn choice(text: &str) -> Option<(char, &str)> {
         .trim_start_matches("\\quad");
     let is_apart = blanks.len() < rest.len() || n_braces > 0;
     let tail = blanks.trim();
+    // `\text{C) 12}`: the text goes on behind the letter.
+    let is_open = n_braces > 0 && tail.matches('}').count() > tail.matches('{').count();
+    let tail = if is_open { tail.strip_suffix('}').unwrap_or(tail).trim_end() } else { tail };
     // `C Cecile` has no mark, and so needs a name behind it.
     let is_name =
         tail.chars().next().is_some_and(char::is_uppercase) && tail.chars().nth(1).is_some_and(char::is_lowercase);
