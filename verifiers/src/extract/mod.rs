@@ -15,8 +15,10 @@ mod choice;
 mod formula;
 mod gap;
 mod number;
+mod phrases;
 mod prose;
 mod sentence;
+mod value;
 
 use std::borrow::Cow;
 
