@@ -2,6 +2,8 @@
 
 use clap::Args;
 use rlvr::device;
+use rlvr_verifiers::code::CodeOptions;
+use rlvr_verifiers::code::sandbox::{Layer, probe};
 use serde_json::json;
 use tch::{Cuda, Device};
 
@@ -18,14 +20,14 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     let n_gpus = Cuda::device_count();
     let peak = device::matmul_peak(Device::Cpu);
-    let bubblewrap = which("bwrap");
+    let layers = probe(&CodeOptions::default());
     if args.json {
         let report = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "libtorch": {"version": "2.11.0", "has_cuda": tch::utils::has_cuda(), "has_mkl": tch::utils::has_mkl()},
             "cpu": {"name": device::name(Device::Cpu), "threads": tch::get_num_threads(), "matmul_flops_per_s": peak},
             "gpus": n_gpus,
-            "sandbox": {"bubblewrap": bubblewrap},
+            "sandbox": layers.iter().map(layer_json).collect::<Vec<_>>(),
         });
         return print(&format!("{report:#}\n"));
     }
@@ -34,23 +36,22 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
         (0, true) => "none that can be used; check `nvidia-smi`".to_owned(),
         (n, _) => format!("{n}"),
     };
-    let sandbox = match bubblewrap {
-        Some(path) => format!("bubblewrap at {path}"),
-        None => "bubblewrap is missing; no verifier needs it yet (apt install bubblewrap)".to_owned(),
-    };
     print(&format!(
         "rlvr      {}\nlibtorch  2.11.0\ncpu       {}, {} threads, {:.0} GFLOP/s in float32 matrix products\ngpus      {gpus}\n\
-         sandbox   {sandbox}\n",
+         sandbox   of the verifier `code`, layer by layer:\n{}",
         env!("CARGO_PKG_VERSION"),
         device::name(Device::Cpu),
         tch::get_num_threads(),
         peak / 1e9,
+        layers.iter().map(layer_line).collect::<String>(),
     ))
 }
 
-/// Finds a program on the search path.
-fn which(name: &str) -> Option<String> {
-    let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())?;
-    Some(found.display().to_string())
+fn layer_json(layer: &Layer) -> serde_json::Value {
+    json!({"layer": layer.name, "on": layer.is_on, "note": layer.note})
+}
+
+fn layer_line(layer: &Layer) -> String {
+    let state = if layer.is_on { "on " } else { "OFF" };
+    format!("          {:<11} {state}  {}\n", layer.name, layer.note)
 }

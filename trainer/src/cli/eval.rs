@@ -25,7 +25,7 @@ use super::{WrongUse, task_spec};
 pub(super) struct EvalArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// A task file, `gsm8k:FILE`, or a generator as in `arithmetic:n=200,level=2`; may be given several times.
+    /// A task file, `gsm8k:FILE`, `humaneval:FILE`, `mbpp:FILE`, or a generator as in `arithmetic:n=200,level=2`; may be given several times.
     #[arg(long, required = true, value_name = "SPEC")]
     tasks: Vec<String>,
     /// The verifier of tasks that name none.

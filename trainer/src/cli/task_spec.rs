@@ -8,21 +8,25 @@ use rlvr_verifiers::generators;
 
 use super::WrongUse;
 
-/// Parses a source of tasks: a task file, `gsm8k:FILE`, or `GENERATOR:n=200,level=2`.
+/// Parses a source of tasks: a task file, one of another format as in `gsm8k:FILE`, or `GENERATOR:n=200,level=2`.
 pub(super) fn parse(spec: &str) -> anyhow::Result<TaskSource> {
     let (head, tail) = spec.split_once(':').unwrap_or((spec, ""));
     if generators::names().contains(&head) {
         return generator(head, tail);
     }
-    if head == "gsm8k" && !tail.is_empty() {
-        let mut source = TaskSource::file(tail);
-        source.format = FileFormat::Gsm8k;
-        return Ok(source);
+    let format = match head {
+        "gsm8k" => Some(FileFormat::Gsm8k),
+        "humaneval" => Some(FileFormat::HumanEval),
+        "mbpp" => Some(FileFormat::Mbpp),
+        _ => None,
+    };
+    if let Some(format) = format.filter(|_| !tail.is_empty()) {
+        return Ok(TaskSource { format, ..TaskSource::file(tail) });
     }
     if !Path::new(spec).exists() {
         let names = generators::names().join(", ");
         let text = format!(
-            "tasks `{spec}`: neither a file nor a generator; name a task file, `gsm8k:FILE`, or a generator ({names}) as in \
+            "tasks `{spec}`: neither a file nor a generator; name a task file, `gsm8k:FILE`, `humaneval:FILE`, `mbpp:FILE`, or a generator ({names}) as in \
              `arithmetic:n=200,level=2`"
         );
         return Err(WrongUse(text).into());

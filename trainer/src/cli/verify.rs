@@ -26,7 +26,7 @@ pub(super) struct VerifyArgs {
     /// An option of a verifier, `NAME.key=value`; may be given several times.
     #[arg(long, value_name = "NAME.KEY=VALUE")]
     set: Vec<String>,
-    /// Check that the reference of every task scores 1, instead of judging cases: a task file, `gsm8k:FILE`, or a
+    /// Check that the reference of every task scores 1, instead of judging cases: a task file, `gsm8k:FILE`, `humaneval:FILE`, `mbpp:FILE`, or a
     /// generator as in `arithmetic:n=200,level=2`.
     #[arg(long, value_name = "TASKS", conflicts_with = "rerun")]
     validate: Option<String>,

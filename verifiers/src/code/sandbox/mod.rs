@@ -22,7 +22,7 @@ use worker::Worker;
 
 use crate::verifier::Interventions;
 
-pub use probe::{Layer, probe};
+pub use probe::{Layer, NO_ISOLATION, probe};
 
 /// The means by which workers are started and cases run.
 #[derive(Debug)]

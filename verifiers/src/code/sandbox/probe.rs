@@ -23,6 +23,9 @@ pub struct Layer {
     pub note: String,
 }
 
+/// The only layer of `isolation = "none"`, for those who must warn.
+pub const NO_ISOLATION: &str = "no isolation";
+
 /// Finds out which layers the verifier `code` would have here with these options, outermost first.
 ///
 /// A program that does nothing is run through all of them; the answer is what it saw, not what ought to be.
@@ -162,7 +165,7 @@ impl Sandbox {
     fn names(&self, worker: &Worker) -> Vec<String> {
         let mut names = vec![];
         if self.room.isolation == Isolation::None {
-            names.push("no isolation".to_owned());
+            names.push(NO_ISOLATION.to_owned());
         }
         if matches!(self.room.walls, Walls::Bubblewrap(_)) {
             names.push("bubblewrap".to_owned());
