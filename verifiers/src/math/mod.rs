@@ -23,6 +23,7 @@ mod numeral;
 mod parser;
 pub mod policy;
 mod postfix;
+mod proportion;
 mod range;
 mod rational;
 mod real;

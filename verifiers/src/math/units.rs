@@ -61,6 +61,68 @@ fn spelling(word: &str) -> Option<&'static str> {
     })
 }
 
+/// Words of what is counted, such as `7 red marbles of each kind`.
+const WORDS: usize = 10;
+
+/// Whether a word behind a number says something about it, rather than what it counts.
+fn is_statement(word: &str) -> bool {
+    const WORDS: [&str; 52] = [
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "isn't",
+        "aren't",
+        "not",
+        "no",
+        "never",
+        "none",
+        "false",
+        "wrong",
+        "incorrect",
+        "invalid",
+        "true",
+        "right",
+        "correct",
+        "if",
+        "when",
+        "where",
+        "unless",
+        "except",
+        "but",
+        "than",
+        "more",
+        "less",
+        "fewer",
+        "greater",
+        "at",
+        "least",
+        "most",
+        "about",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "probably",
+        "likely",
+        "approximately",
+        "nearly",
+        "almost",
+        "to",
+        "through",
+        "or",
+        "either",
+        "neither",
+        "nor",
+        "instead",
+        "rather",
+        "otherwise",
+        "answer",
+        "else",
+    ];
+    WORDS.contains(&word.to_lowercase().as_str())
+}
+
 /// Whether a word is the name or the sign of a unit.
 pub(super) fn is_unit(word: &str) -> bool {
     spelling(word).is_some()
@@ -198,9 +260,12 @@ impl Parser<'_> {
                 }
                 _ => break,
             }
-            if words.len() > 40 {
+            if words.len() > WORDS {
                 return Err(Fault::Unreadable("many words behind a number"));
             }
+        }
+        if words.iter().any(|word| is_statement(word)) {
+            return Err(Fault::Unreadable("a statement behind a number"));
         }
         Ok(if words.is_empty() { None } else { Some(canonical(&words)) })
     }
