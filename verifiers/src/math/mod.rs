@@ -25,6 +25,7 @@ mod options;
 mod parser;
 pub mod policy;
 mod postfix;
+mod proportion;
 mod range;
 mod rational;
 mod real;
