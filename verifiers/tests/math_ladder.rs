@@ -228,6 +228,16 @@ fn units() {
         ],
     );
     check(
+        "unreadable",
+        &[
+            ("7", "7 \\text{ is false}"),
+            ("7", "x=7 \\text{ is wrong}"),
+            ("7", "at least 7"),
+            ("7", "7 \\text{ at most}"),
+            ("6", "6 \\text{ feet } 2 \\text{ inches}"),
+        ],
+    );
+    check(
         "other",
         &[
             ("5 cm", "5 m"),
@@ -394,6 +404,13 @@ fn equations_and_intervals() {
             ("P(x)=x^2+2", "x^2+2"),
             ("\\frac{2}{3}", "P(A)=\\frac23"),
             ("12", "\\text{Area} = 12"),
+            ("12", "x = 12 \\text{ cm}"),
+            ("(-1,5)", "|x-2|<3"),
+            ("x>5", "2x+1>11"),
+            ("[1,3]", "x \\ge 1 \\text{ and } x \\le 3"),
+            ("1,2,3", "\\{1,2\\}\\cup\\{3\\}"),
+            ("\\frac{x-1}{2}", "f^{-1}(x)=\\frac{x-1}{2}"),
+            ("\\theta=30^\\circ", "30"),
             ("12", "AB = 12"),
             ("\\frac{22}{7}", "\\frac{22}{7} \\approx 3.14"),
             ("3.14", "\\frac{22}{7} \\approx 3.14"),

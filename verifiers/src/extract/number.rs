@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::phrases::MAGNITUDES;
+
 /// A number in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
@@ -54,6 +56,19 @@ pub(super) fn percent_end(text: &str) -> Option<usize> {
     (!after.starts_with(char::is_alphabetic)).then(|| text.len() - after.len())
 }
 
+/// Returns the length of the words with which a text multiplies the number before it: of " thousand people" 9.
+pub(super) fn magnitude_end(text: &str) -> usize {
+    let mut end = 0;
+    loop {
+        let rest = text[end..].trim_start_matches(' ');
+        let word = &rest[..rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len())];
+        if !MAGNITUDES.contains(&word) {
+            return end;
+        }
+        end = text.len() - rest.len() + word.len();
+    }
+}
+
 /// Returns the number and those before it that `or` joins to it: of "it is 7 or 8" the `7 or 8`.
 pub(super) fn with_alternatives(text: &str, number: Number) -> Range<usize> {
     let mut start = number.start;
@@ -63,7 +78,7 @@ pub(super) fn with_alternatives(text: &str, number: Number) -> Range<usize> {
             _ => break,
         }
     }
-    start..number.end
+    start..number.end + magnitude_end(&text[number.end..])
 }
 
 /// Whether the word before a byte takes back what follows: "not 7".

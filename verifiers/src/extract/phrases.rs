@@ -154,3 +154,6 @@ pub(super) const FILLERS: [&str; 27] = [
 /// Words that offer an alternative or take something back.
 pub(super) const HEDGES: [&str; 13] =
     ["or", "nor", "not", "maybe", "perhaps", "either", "neither", "but", "possibly", "unless", "if", "between", "oder"];
+
+/// Words that multiply the number before them.
+pub(super) const MAGNITUDES: [&str; 6] = ["dozen", "hundred", "thousand", "million", "billion", "trillion"];

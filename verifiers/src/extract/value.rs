@@ -141,6 +141,7 @@ fn direct(text: &str) -> Value<'_> {
     let is_long = tail.split_whitespace().count() > 2;
     if head.bytes().any(|b| b.is_ascii_digit()) && is_words && is_long {
         let is_percent = number::percent_end(tail).is_some();
+        let head = &text[..head.len() + number::magnitude_end(&text[head.len()..])];
         return Value { is_percent, ..Value::new(head.trim_end_matches([',', ';'])) };
     }
     Value::new(text)

@@ -26,7 +26,7 @@ pub(super) struct Steps(pub(super) u64);
 impl Steps {
     pub(super) const ALL: u64 = 6_000;
 
-    fn spend(&mut self, steps: u64) -> bool {
+    pub(super) fn spend(&mut self, steps: u64) -> bool {
         let can_afford = self.0 >= steps;
         self.0 = self.0.saturating_sub(steps);
         can_afford
@@ -36,32 +36,32 @@ impl Steps {
 /// An expression with the order of its nodes and its class.
 pub(super) struct Subject<'a> {
     pub(super) arena: &'a Arena,
-    order: Vec<Id>,
-    class: Class,
-    has_variables: bool,
+    pub(super) order: Vec<Id>,
+    pub(super) class: Class,
+    pub(super) has_variables: bool,
     has_i: bool,
     n_calls: u64,
 }
 
 /// Bits of the first look at a point, of the second, and of the last for constants.
 const COARSE: u64 = 64;
-const FINE: u64 = 320;
+pub(super) const FINE: u64 = 320;
 const FINEST: u64 = 2_048;
 
 /// The most bits that are ever used; where values of more different sizes meet, nothing is decided.
-const BITS: u64 = 8_192;
+pub(super) const BITS: u64 = 8_192;
 /// Values agree if they differ, in relation to their size, by less than 2 to the power of this many bits less than the
 /// precision.
 pub(super) const SLACK: u64 = 112;
 
 const N_FIELDS: u64 = 2;
-const N_ROUNDS: u64 = 24;
+pub(super) const N_ROUNDS: u64 = 24;
 /// Points that must agree.
-const ENOUGH: u32 = 4;
+pub(super) const ENOUGH: u32 = 4;
 /// Points that suffice where no more are defined.
 const FEW: u32 = 3;
 /// Rounds that are always tried: they hold points of both signs, small, large and integral ones.
-const ALWAYS: u64 = 8;
+pub(super) const ALWAYS: u64 = 8;
 
 impl<'a> Subject<'a> {
     pub(super) fn new(arena: &'a Arena, root: Id) -> Self {
@@ -81,12 +81,12 @@ impl<'a> Subject<'a> {
     }
 
     /// About how many microseconds an evaluation takes.
-    fn cost(&self, precision: u64) -> u64 {
+    pub(super) fn cost(&self, precision: u64) -> u64 {
         let words = precision / 64;
         1 + self.order.len() as u64 * (2 + words) / 8 + self.n_calls * (4 + words * words / 3)
     }
 
-    fn value_at(&self, round: u64, seed: u64, domain: Domain, precision: u64) -> Sample {
+    pub(super) fn value_at(&self, round: u64, seed: u64, domain: Domain, precision: u64) -> Sample {
         let names = &self.arena.names;
         let values: Vec<Rational> = names.iter().map(|name| coordinate(name, round, seed)).collect();
         let field = Field::choose(seed, 0);
@@ -173,7 +173,7 @@ fn in_fields(a: &Subject<'_>, b: &Subject<'_>, seed: u64) -> Option<bool> {
     None
 }
 
-fn domain(a: &Subject<'_>, b: &Subject<'_>) -> Domain {
+pub(super) fn domain(a: &Subject<'_>, b: &Subject<'_>) -> Domain {
     if a.has_i || b.has_i || !(a.has_variables || b.has_variables) { Domain::Complex } else { Domain::Real }
 }
 
@@ -187,10 +187,10 @@ fn is_defined_somewhere(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut
 }
 
 /// A value with the sizes of the values met on the way to it.
-type Sample = (Value, Extent);
+pub(super) type Sample = (Value, Extent);
 
 /// What a point says.
-enum Finding {
+pub(super) enum Finding {
     Agree,
     Differ,
     Nothing,
@@ -236,10 +236,10 @@ fn as_constants(a: &Subject<'_>, b: &Subject<'_>, steps: &mut Steps) -> Same {
 }
 
 #[derive(Clone, Copy)]
-struct Place {
-    round: u64,
-    seed: u64,
-    domain: Domain,
+pub(super) struct Place {
+    pub(super) round: u64,
+    pub(super) seed: u64,
+    pub(super) domain: Domain,
 }
 
 /// Compares the values at a point with rising precision, up to the one given and beyond what parts the sizes of the
@@ -265,7 +265,7 @@ fn at_point(a: &Subject<'_>, b: &Subject<'_>, place: Place, finest: u64, steps: 
     }
 }
 
-fn compare_values(x: &Sample, y: &Sample, precision: u64) -> Finding {
+pub(super) fn compare_values(x: &Sample, y: &Sample, precision: u64) -> Finding {
     match (&x.0, &y.0) {
         (Value::Defined(a), Value::Defined(b)) => {
             let Some(gap) = a.sub(b, precision) else { return Finding::Nothing };
@@ -286,122 +286,6 @@ fn compare_values(x: &Sample, y: &Sample, precision: u64) -> Finding {
         }
         (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => Finding::Differ,
         _ => Finding::Nothing,
-    }
-}
-
-/// The sign of the factor by which two functions differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Factor {
-    Positive,
-    Negative,
-    /// Not real, or of a sign that is not known.
-    Other,
-}
-
-/// Whether `a = c · b` for a constant `c` that is not zero, and its sign.
-///
-/// Constants are no multiples of each other: `0 = 1` and `0 = 2` have no more in common than that they are wrong.
-pub(super) fn proportional(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps) -> Option<Factor> {
-    if !(a.has_variables && b.has_variables) {
-        return None;
-    }
-    let is_proved = are_proportional_in_fields(a, b, seed)?;
-    let is_rational = a.class == Class::Rational && b.class == Class::Rational;
-    if !is_proved && is_rational {
-        return None;
-    }
-    ratio_at_points(a, b, seed, steps, is_proved)
-}
-
-/// Whether the ratio of the values is the same at three points of a field; nothing if both vanish everywhere.
-fn are_proportional_in_fields(a: &Subject<'_>, b: &Subject<'_>, seed: u64) -> Option<bool> {
-    let mut first: Option<(u64, u64)> = None;
-    let mut n_points = 0;
-    for round in 0..8 {
-        let field = Field::choose(seed, 0).at(round);
-        let values = (modular::evaluate(a.arena, &a.order, field), modular::evaluate(b.arena, &b.order, field));
-        let (Some(x), Some(y)) = values else { continue };
-        if (x == 0) != (y == 0) {
-            return Some(false);
-        }
-        if x == 0 {
-            continue;
-        }
-        n_points += 1;
-        match first {
-            None => first = Some((x, y)),
-            Some((u, v)) if field.product(x, v) != field.product(y, u) => return Some(false),
-            Some(_) if n_points == 3 => return Some(true),
-            Some(_) => {}
-        }
-    }
-    if n_points == 0 { None } else { Some(false) }
-}
-
-fn ratio_at_points(a: &Subject<'_>, b: &Subject<'_>, seed: u64, steps: &mut Steps, is_proved: bool) -> Option<Factor> {
-    let domain = domain(a, b);
-    let mut first: Option<(Sample, Sample)> = None;
-    let mut varies = false;
-    let mut n_agreeing = 0;
-    for round in 0..N_ROUNDS {
-        let place = Place { round, seed, domain };
-        let (x, y, precision) = sharp_values(a, b, place, steps)?;
-        let ratio = match (&x.0, &y.0) {
-            (Value::Defined(a), Value::Defined(b)) => a.div(b, precision),
-            (Value::Defined(_), Value::Undefined) | (Value::Undefined, Value::Defined(_)) => return None,
-            _ => continue,
-        };
-        let Some(ratio) = ratio.filter(|ratio| !ratio.contains_zero()) else { continue };
-        let ratio = (Value::Defined(ratio), x.1);
-        match &first {
-            None => first = Some((ratio, x)),
-            Some((other, value)) => {
-                varies |= matches!(compare_values(&x, value, precision), Finding::Differ);
-                match compare_values(&ratio, other, precision) {
-                    Finding::Differ => return None,
-                    Finding::Agree => n_agreeing += 1,
-                    Finding::Nothing => continue,
-                }
-            }
-        }
-        if varies && (is_proved || (n_agreeing >= ENOUGH && round + 1 >= ALWAYS)) {
-            return first.map(|(ratio, _)| sign_of(&ratio.0));
-        }
-    }
-    None
-}
-
-/// The values at a point with enough bits to tell their ratio from that at another point: where large terms hide small
-/// ones, ratios differ by the square of how small those are.
-fn sharp_values(a: &Subject<'_>, b: &Subject<'_>, place: Place, steps: &mut Steps) -> Option<(Sample, Sample, u64)> {
-    let mut precision = FINE;
-    loop {
-        if !steps.spend(a.cost(precision) + b.cost(precision)) {
-            return None;
-        }
-        let x = a.value_at(place.round, place.seed, place.domain, precision);
-        let y = b.value_at(place.round, place.seed, place.domain, precision);
-        let needed = 3 * x.1.bits(y.1) + 2 * SLACK;
-        if needed > BITS {
-            return None;
-        }
-        if needed <= precision {
-            return Some((x, y, precision));
-        }
-        precision = needed;
-    }
-}
-
-fn sign_of(ratio: &Value) -> Factor {
-    let Value::Defined(ratio) = ratio else { return Factor::Other };
-    if !ratio.is_real() {
-        Factor::Other
-    } else if ratio.re.is_positive() {
-        Factor::Positive
-    } else if ratio.re.is_negative() {
-        Factor::Negative
-    } else {
-        Factor::Other
     }
 }
 

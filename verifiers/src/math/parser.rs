@@ -445,6 +445,10 @@ impl<'a> Parser<'a> {
                     self.advance();
                     self.in_degrees(&form)?
                 }
+                Token::Command("$") if Lexer { at: self.ahead.end, ..self.lexer }.next().token == Token::Sign(b'=') => {
+                    self.advance();
+                    form
+                }
                 Token::Sign(b'_') => self.index(&form)?,
                 Token::Sign(b'\'') => {
                     self.advance();

@@ -4,8 +4,9 @@ use super::answer::Rung;
 use super::equal::Comparer;
 use super::expression::{Arena, Id, Node};
 use super::form::{Form, Relation, Sign};
-use super::identity::{Factor, Same, Subject, proportional, same};
+use super::identity::{Same, Subject, same};
 use super::policy::{Labels, Variables};
+use super::proportion::{Factor, proportional};
 use super::tolerance;
 
 /// Whose relation is meant, as their expressions live in different arenas.
