@@ -50,7 +50,7 @@ pub enum Verdict {
 }
 
 /// Findings of an attempt that states no answer in the form its task asks for; the format reward reads them.
-const FORMLESS: [&str; 3] = ["no_answer", "unparsable", "refused"];
+const FORMLESS: [&str; 4] = ["no_answer", "unparsable", "refused", "hedged"];
 
 impl Verdict {
     /// Right, with nothing to add.

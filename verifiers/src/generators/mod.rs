@@ -267,7 +267,7 @@ impl<P: Puzzle> Verifier for Procedural<P> {
         let answer = task.reference.clone()?;
         Some(match self.options.extract.first() {
             Some(Extractor::Boxed) => format!("\\boxed{{{answer}}}"),
-            Some(Extractor::Anchor) => format!("#### {answer}"),
+            Some(Extractor::Anchor | Extractor::Hashes) => format!("#### {answer}"),
             _ => answer,
         })
     }

@@ -1,7 +1,8 @@
-//! Answers that are numbers, compared exactly.
+//! Mathematical answers, compared by value.
 //!
-//! The answer is extracted ([`extract`]), read into a rational number ([`number`]) and compared with the
-//! reference. Nothing is rounded and nothing is evaluated: `0.1 + 0.2` in binary floating point plays no part.
+//! The answer is found in the completion ([`extract`](crate::extract)), read into a value ([`Answer`]) and compared with
+//! the reference ([`compare`]). All of it takes bounded fuel and no clock, so that a verdict is the same on every
+//! machine; nothing is evaluated by an interpreter.
 
 pub mod answer;
 mod atom;
@@ -22,6 +23,7 @@ mod modular;
 mod names;
 pub mod number;
 mod numeral;
+mod options;
 mod parser;
 pub mod policy;
 mod postfix;
@@ -29,6 +31,7 @@ mod proportion;
 mod range;
 mod rational;
 mod real;
+mod reference;
 mod region;
 mod relation;
 mod spelling;
@@ -37,59 +40,41 @@ mod tolerance;
 mod units;
 mod words;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::extract::{self, Extractor, shorten};
+use crate::extract::{self, Candidate, Extractor, Statement, shorten, statement};
 use crate::task::{Task, TaskError};
 use crate::verifier::{Attempt, Verdict, Verifier};
-use number::Number;
+use reference::{Reference, References};
 
 pub use answer::{Answer, Comparison, ReadError, Rung, compare};
+pub use options::MathOptions;
 pub use policy::Policy;
 
-/// How answers are found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct MathOptions {
-    /// Where an answer that counts may stand.
-    pub extract: Vec<Extractor>,
-    /// Where an answer may stand for the lenient score, which is recorded beside the one that counts.
-    pub extract_lenient: Vec<Extractor>,
-    /// The marker that ends the reasoning, such as `</think>`; only what follows it is looked at.
-    pub reasoning_end: Option<String>,
-}
-
-impl Default for MathOptions {
-    fn default() -> Self {
-        let all = vec![Extractor::Boxed, Extractor::Anchor, Extractor::LastNumber];
-        Self { extract: all.clone(), extract_lenient: all, reasoning_end: None }
-    }
-}
-
-/// Compares the number that a completion states with the reference.
+/// Compares the value that a completion states with the reference.
 ///
-/// Findings: `correct`, `wrong_value`, `no_answer`, `unparsable`. The detail holds the `answer` as it was found and
-/// `lenient`, the score by the lenient extractors.
-#[derive(Clone, Debug, Default)]
+/// Findings: `correct`; `wrong_value`; `no_answer`; `unparsable`, an answer without a reading; `refused`, one that
+/// exceeds a limit or that no test can decide; `hedged`, several boxes that differ. The detail holds the `answer` as it
+/// was found, `by` whom, the `rung` that decided or the `limit` that was exceeded, and `lenient`, the score by the
+/// lenient extractors.
+///
+/// The `spec` of a task may change the keys of [`Policy`] for that task: `{"decimals": 2}`.
+#[derive(Debug, Default)]
 pub struct Math {
     options: MathOptions,
+    references: References,
 }
 
 impl Math {
     /// Makes the verifier.
     pub fn new(options: MathOptions) -> Self {
-        Self { options }
+        Self { options, references: References::default() }
     }
 
-    fn judge(&self, text: &str, reference: &Number, extractors: &[Extractor]) -> Verdict {
-        let Some(answer) = extract::answer(text, extractors) else { return Verdict::wrong("no_answer") };
-        let verdict = match answer.parse::<Number>() {
-            Ok(number) if number.answers(reference) => Verdict::correct(),
-            Ok(_) => Verdict::wrong("wrong_value"),
-            Err(_) => Verdict::wrong("unparsable"),
-        };
-        verdict.with("answer", shorten(answer))
+    fn wanted(&self, task: &Task) -> Result<Arc<Reference>, Arc<str>> {
+        let reference = task.reference.as_ref().ok_or("the task has no `reference`")?;
+        self.references.get(reference, &task.spec, &self.options.policy)
     }
 }
 
@@ -99,52 +84,155 @@ impl Verifier for Math {
     }
 
     fn reference(&self, task: &Task) -> Option<String> {
-        let reference = task.reference.as_ref()?;
-        let form = self.options.extract.first().copied().unwrap_or(Extractor::Boxed);
-        Some(match form {
-            Extractor::Boxed => format!("\\boxed{{{reference}}}"),
-            Extractor::Anchor => format!("#### {reference}"),
-            Extractor::LastNumber | Extractor::LastLine => reference.clone(),
+        let wanted = self.wanted(task).ok();
+        let reference = wanted.as_ref().map_or(task.reference.as_deref()?, |wanted| &wanted.text);
+        Some(match self.options.extract.first() {
+            Some(Extractor::Boxed) | None => format!("\\boxed{{{reference}}}"),
+            Some(Extractor::Anchor | Extractor::Hashes) => format!("#### {reference}"),
+            Some(Extractor::LastMath) => format!("${reference}$"),
+            Some(Extractor::LastNumber | Extractor::LastLine | Extractor::ChoiceLetter) => reference.to_owned(),
         })
     }
 
     fn verify(&self, attempt: Attempt<'_>) -> Verdict {
-        let Some(reference) = &attempt.task.reference else {
-            return Verdict::unjudged("the task has no `reference`");
-        };
-        let Ok(number) = reference.parse::<Number>() else {
-            return Verdict::unjudged(format!("the reference `{}` is not a number", shorten(reference)));
+        let wanted = match self.wanted(attempt.task) {
+            Ok(wanted) => wanted,
+            Err(why) => return Verdict::unjudged(why.as_ref()),
         };
         let text = match &self.options.reasoning_end {
             Some(end) => extract::after_reasoning(attempt.completion, end),
             None => Some(attempt.completion),
         };
         let Some(text) = text else { return Verdict::wrong("no_answer").with("lenient", 0) };
-        let verdict = self.judge(text, &number, &self.options.extract);
-        let lenient = if self.options.extract_lenient == self.options.extract {
-            verdict.score()
+        let seed = seed(&attempt.task.id);
+        let judge = |statement: &Statement<'_>| Judgement::of(statement, &wanted, seed);
+
+        let several = self.options.several_boxes;
+        let strict = statement(text, &self.options.extract, several);
+        let judgement = judge(&strict);
+        let is_correct_leniently = if self.options.extract_lenient == self.options.extract {
+            judgement.is_correct()
         } else {
-            self.judge(text, &number, &self.options.extract_lenient).score()
+            let lenient = statement(text, &self.options.extract_lenient, several);
+            if lenient == strict { judgement.is_correct() } else { judge(&lenient).is_correct() }
         };
-        verdict.with("lenient", lenient.map_or(0, |score| score as i64))
+        judgement.verdict(&strict).with("lenient", i64::from(is_correct_leniently))
     }
 
     fn validate(&self, task: &Task) -> Result<(), TaskError> {
-        let reference = task
-            .reference
-            .as_ref()
-            .ok_or_else(|| TaskError::unusable(task, "verifier `math` needs a `reference`, such as \"18\""))?;
-        reference.parse::<Number>().map(|_| ()).map_err(|why| {
-            TaskError::unusable(
-                task,
-                format!("verifier `math` cannot read the reference `{}`: {why}", shorten(reference)),
-            )
-        })
+        if task.reference.is_none() {
+            return Err(TaskError::unusable(task, "verifier `math` needs a `reference`, such as \"18\""));
+        }
+        let wanted = self.wanted(task).map_err(|why| TaskError::unusable(task, format!("verifier `math`: {why}")))?;
+        let completion = self.reference(task).unwrap_or_default();
+        let verdict = self.verify(Attempt { task, completion: &completion, finished: true });
+        if verdict.score() == Some(1.0) {
+            return Ok(());
+        }
+        let why = format!(
+            "verifier `math` reads the reference as `{}`, but judges the completion `{}`: {}",
+            shorten(&wanted.text),
+            shorten(&completion),
+            verdict.finding()
+        );
+        Err(TaskError::unusable(task, why))
     }
+}
+
+/// What became of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judgement {
+    Absent,
+    Hedged,
+    Unparsable,
+    Refused(&'static str),
+    Compared { is_equal: bool, rung: Rung },
+}
+
+impl Judgement {
+    fn of(statement: &Statement<'_>, wanted: &Reference, seed: u64) -> Self {
+        match statement {
+            Statement::Absent => Self::Absent,
+            Statement::One(candidate) => Self::of_candidate(candidate, wanted, seed),
+            Statement::Several(boxes) => match boxes.split_last() {
+                Some((last, earlier)) if are_equal(last, earlier, &wanted.policy, seed) => {
+                    Self::of_candidate(last, wanted, seed)
+                }
+                _ => Self::Hedged,
+            },
+        }
+    }
+
+    /// Judges one answer. A percent word outside its frame may belong to the answer, or else to the question: "what
+    /// percentage is it?".
+    fn of_candidate(candidate: &Candidate<'_>, wanted: &Reference, seed: u64) -> Self {
+        let plain = Self::of_text(&candidate.text, wanted, seed);
+        if plain.is_correct() || !candidate.is_percent {
+            return plain;
+        }
+        let percent = Self::of_text(&format!("{}\\%", candidate.text), wanted, seed);
+        if percent.is_correct() { percent } else { plain }
+    }
+
+    fn of_text(text: &str, wanted: &Reference, seed: u64) -> Self {
+        // Reading is most of the work, and the reference has a reading that equals itself.
+        if text == wanted.text {
+            return Self::Compared { is_equal: true, rung: Rung::Text };
+        }
+        let answer = match Answer::read(text, &wanted.policy) {
+            Ok(answer) => answer,
+            Err(ReadError::Unparsable(_)) => return Self::Unparsable,
+            Err(ReadError::Refused(limit)) => return Self::Refused(limit),
+        };
+        match compare(&wanted.answer, &answer, &wanted.policy, seed) {
+            Comparison::Equal { rung } => Self::Compared { is_equal: true, rung },
+            Comparison::Different { rung } => Self::Compared { is_equal: false, rung },
+            Comparison::Refused(limit) => Self::Refused(limit),
+        }
+    }
+
+    fn is_correct(self) -> bool {
+        matches!(self, Self::Compared { is_equal: true, .. })
+    }
+
+    fn verdict(self, statement: &Statement<'_>) -> Verdict {
+        let verdict = match self {
+            Self::Absent => Verdict::wrong("no_answer"),
+            Self::Hedged => Verdict::wrong("hedged"),
+            Self::Unparsable => Verdict::wrong("unparsable"),
+            Self::Refused(limit) => Verdict::wrong("refused").with("limit", limit),
+            Self::Compared { is_equal: true, rung } => Verdict::correct().with("rung", rung.name()),
+            Self::Compared { is_equal: false, rung } => Verdict::wrong("wrong_value").with("rung", rung.name()),
+        };
+        match statement {
+            Statement::Absent => verdict,
+            Statement::One(found) => verdict.with("answer", shorten(&found.text)).with("by", found.by.name()),
+            Statement::Several(boxes) => {
+                let texts: Vec<Cow<'_, str>> = boxes.iter().map(|found| found.text.clone()).collect();
+                verdict.with("answer", shorten(&texts.join(" | "))).with("by", Extractor::Boxed.name())
+            }
+        }
+    }
+}
+
+/// Whether boxes of different texts state one value: `\boxed{1000}` and later `\boxed{1{,}000}`.
+fn are_equal(last: &Candidate<'_>, earlier: &[Candidate<'_>], policy: &Policy, seed: u64) -> bool {
+    let Ok(value) = Answer::read(&last.text, policy) else { return false };
+    earlier.iter().all(|other| {
+        Answer::read(&other.text, policy)
+            .is_ok_and(|other| matches!(compare(&value, &other, policy, seed), Comparison::Equal { .. }))
+    })
+}
+
+/// Hashes the name of a task by FNV-1a, which is the same everywhere and for ever.
+fn seed(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[track_caller]
@@ -161,20 +249,45 @@ mod tests {
         check("0.5", r"\boxed{\frac{1}{2}}", "correct");
         check("1/3", "0.333333", "wrong_value");
         check("1,234", "so 1234 in all", "correct");
-        check("18", "\\boxed{eighteen}", "unparsable");
         check("18", "no idea", "no_answer");
         check("-2", "x = -2", "correct");
     }
 
     #[test]
-    fn a_reference_that_is_no_number_is_never_a_zero() {
-        check("a cat", "a cat", "unjudged");
-        let error = Math::default().validate(&Task::new("7", "?", "math").with_reference("a cat")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "task `7`: verifier `math` cannot read the reference `a cat`: expected a number such as `-3`, `1,234.5` or \
-             `2/3`"
-        );
+    fn hedges_do_not_pay() {
+        check("7", r"\boxed{7}, or perhaps \boxed{8}", "hedged");
+        check("7", r"\boxed{7}, that is \boxed{7.0}", "correct");
+        check("1000", r"\boxed{1000}, written \boxed{1{,}000}", "correct");
+        check("7", r"I write \boxed{} for it. \boxed{7}", "correct");
+        check("8", r"\boxed{7}. The final answer is 8.", "correct");
+    }
+
+    #[test]
+    fn percent_words_may_stand_outside() {
+        check("28%", r"$\boxed{28}$ percent", "correct");
+        check("0.28", r"$\boxed{28}$ pct", "correct");
+        check("28", r"$\boxed{28}\%$", "correct");
+        check("0.28", r"$\boxed{28}$", "wrong_value");
+    }
+
+    #[test]
+    fn a_reference_that_cannot_be_read_is_never_a_zero() {
+        let task = Task::new("7", "?", "math").with_reference("\\frac{1}{");
+        let attempt = Attempt { task: &task, completion: "\\frac{1}{", finished: true };
+        assert_eq!(Math::default().verify(attempt).finding(), "unjudged");
+        let error = Math::default().validate(&task).unwrap_err().to_string();
+        assert!(error.starts_with("task `7`: verifier `math`: cannot read the reference `\\frac{1}{`: "), "{error}");
+    }
+
+    #[test]
+    fn a_task_may_ask_for_less() {
+        let task = Task::new("t", "?", "math").with_reference("0.333").with_spec(json!({"decimals": 2}));
+        let score =
+            |completion: &str| Math::default().verify(Attempt { task: &task, completion, finished: true }).score();
+        assert_eq!((score("#### 0.3333"), score("#### 0.34")), (Some(1.0), Some(0.0)));
+        let task = Task::new("t", "?", "math").with_reference("1").with_spec(json!({"digits": 2}));
+        let error = Math::default().validate(&task).unwrap_err().to_string();
+        assert!(error.starts_with("task `t`: verifier `math`: `spec`: unknown field `digits`"), "{error}");
     }
 
     #[test]

@@ -64,45 +64,74 @@ fn spelling(word: &str) -> Option<&'static str> {
 /// Words of what is counted, such as `7 red marbles of each kind`.
 const WORDS: usize = 10;
 
-/// Whether a word behind a number says something about it, rather than what it counts.
-fn is_statement(word: &str) -> bool {
-    const WORDS: [&str; 52] = [
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "isn't",
-        "aren't",
+/// Whether a word is the name or the sign of a unit.
+pub(super) fn is_unit(word: &str) -> bool {
+    spelling(word).is_some()
+}
+
+/// What a word for a power of ten, or a dozen, multiplies the number before it by.
+fn magnitude(word: &str) -> Option<i64> {
+    Some(match word {
+        "dozen" => 12,
+        "hundred" => 100,
+        "thousand" => 1_000,
+        "million" => 1_000_000,
+        "billion" => 1_000_000_000,
+        "trillion" => 1_000_000_000_000,
+        _ => return None,
+    })
+}
+
+/// Whether a word behind a number makes another answer of it: "7 or eight", "7 is wrong", "7 squared".
+fn changes_the_number(word: &str) -> bool {
+    const WORDS: [&str; 57] = [
+        "or",
+        "nor",
         "not",
         "no",
         "never",
-        "none",
+        "is",
+        "isn",
+        "isn't",
+        "isnt",
+        "are",
+        "aren't",
+        "was",
+        "wasn't",
         "false",
         "wrong",
         "incorrect",
-        "invalid",
-        "true",
-        "right",
-        "correct",
+        "untrue",
+        "maybe",
+        "perhaps",
+        "possibly",
         "if",
-        "when",
-        "where",
         "unless",
-        "except",
         "but",
         "than",
-        "more",
-        "less",
-        "fewer",
-        "greater",
+        "minus",
+        "plus",
+        "squared",
+        "cubed",
+        "half",
+        "either",
+        "neither",
+        "except",
+        "without",
+        "factorial",
+        "inverse",
+        "be",
+        "were",
+        "none",
+        "invalid",
+        "when",
+        "where",
+        "otherwise",
+        "else",
         "at",
         "least",
         "most",
         "about",
-        "maybe",
-        "perhaps",
-        "possibly",
         "probably",
         "likely",
         "approximately",
@@ -110,22 +139,47 @@ fn is_statement(word: &str) -> bool {
         "almost",
         "to",
         "through",
-        "or",
-        "either",
-        "neither",
-        "nor",
         "instead",
         "rather",
-        "otherwise",
         "answer",
-        "else",
     ];
-    WORDS.contains(&word.to_lowercase().as_str())
+    let word = word.to_ascii_lowercase();
+    WORDS.contains(&word.as_str()) || is_numeral(&word)
 }
 
-/// Whether a word is the name or the sign of a unit.
-pub(super) fn is_unit(word: &str) -> bool {
-    spelling(word).is_some()
+/// Whether a word is a number: "eight", "eighth".
+fn is_numeral(word: &str) -> bool {
+    const ROOTS: [&str; 24] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+        "twenty",
+        "thirty",
+        "forty",
+        "fifty",
+    ];
+    let is_root = |root: &str| ROOTS.contains(&root);
+    is_root(word)
+        || is_root(word.strip_suffix("th").unwrap_or(word))
+        || magnitude(word).is_some()
+        || matches!(word, "fifth" | "eighth" | "ninth" | "twelfth")
 }
 
 impl Parser<'_> {
@@ -146,7 +200,13 @@ impl Parser<'_> {
         if self.is_modulus_ahead() {
             return self.with_modulus(form);
         }
-        let mut unit = self.unit_ahead()?;
+        let mut words = self.words_ahead()?;
+        let id = self.with_magnitude(id, &mut words)?;
+        if let Some(word) = words.iter().find(|word| changes_the_number(word)) {
+            let why = if is_numeral(word) { "a number among words" } else { "words that take the number back" };
+            return Err(Fault::Unreadable(why));
+        }
+        let mut unit = if words.is_empty() { None } else { Some(canonical(&words)) };
         if unit.is_none() {
             unit = currency.map(str::to_owned);
         }
@@ -205,8 +265,22 @@ impl Parser<'_> {
         Ok(Form::Modulo(Box::new(form), modulus))
     }
 
-    /// Reads words up to the next separator as a unit in one spelling.
-    fn unit_ahead(&mut self) -> Reading<Option<String>> {
+    /// Multiplies a number by the words for powers of ten behind it: `1.5 million`.
+    fn with_magnitude(&mut self, id: Id, words: &mut Vec<String>) -> Reading<Id> {
+        let mut id = id;
+        while let Some(factor) = words.first().and_then(|word| magnitude(word)) {
+            if self.arena.number(id).is_none() {
+                return Err(Fault::Unreadable("words behind a formula"));
+            }
+            let factor = self.arena.small(factor)?;
+            id = self.arena.mul(id, factor)?;
+            words.remove(0);
+        }
+        Ok(id)
+    }
+
+    /// Reads words up to the next separator.
+    fn words_ahead(&mut self) -> Reading<Vec<String>> {
         let mut words: Vec<String> = Vec::new();
         let mut n_brackets = 0;
         loop {
@@ -264,10 +338,7 @@ impl Parser<'_> {
                 return Err(Fault::Unreadable("many words behind a number"));
             }
         }
-        if words.iter().any(|word| is_statement(word)) {
-            return Err(Fault::Unreadable("a statement behind a number"));
-        }
-        Ok(if words.is_empty() { None } else { Some(canonical(&words)) })
+        Ok(words)
     }
 
     /// Whether the token ahead stands right behind a letter, as the exponent in `m2`.
