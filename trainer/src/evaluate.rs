@@ -38,6 +38,9 @@ pub struct EvalSample {
     pub stop: Stop,
     /// The verifier's score; none if nothing was judged.
     pub score: Option<f32>,
+    /// The score by the strict extractors, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strict: Option<f64>,
     /// The score by the lenient extractors, where there is one.
     pub lenient: Option<f64>,
     /// The finding.
@@ -119,6 +122,7 @@ fn sample(task: &Task, index: usize, rollout: &Rollout) -> EvalSample {
         n_tokens: rollout.completion.ids.len(),
         stop: rollout.completion.stop,
         score: rollout.verdict.score(),
+        strict: detail("strict").as_ref().and_then(Value::as_f64),
         lenient: detail("lenient").as_ref().and_then(Value::as_f64),
         finding: rollout.verdict.finding().to_owned(),
         answer: detail("answer").as_ref().and_then(Value::as_str).map(str::to_owned),
@@ -146,9 +150,8 @@ fn estimate(set: &str, samples: &[&EvalSample], n: usize, metrics: &mut Metrics)
         return;
     }
     let over_samples = |f: &dyn Fn(&EvalSample) -> f64| judged.iter().map(|s| f(s)).sum::<f64>() / judged.len() as f64;
-    let strict = over_samples(&|s| f64::from(s.score.unwrap_or(0.0)));
-    key(&format!("mean@{n}"), strict);
-    key("strict", strict);
+    key(&format!("mean@{n}"), over_samples(&|s| f64::from(s.score.unwrap_or(0.0))));
+    key("strict", over_samples(&|s| s.strict.unwrap_or_else(|| f64::from(s.score.unwrap_or(0.0)))));
     if judged.iter().all(|s| s.lenient.is_some()) {
         key("lenient", over_samples(&|s| s.lenient.unwrap_or(0.0)));
     }
@@ -188,6 +191,7 @@ mod tests {
             n_tokens: 4,
             stop: Stop::Eos,
             score,
+            strict: None,
             lenient: Some(1.0),
             finding: String::new(),
             answer: Some(answer.to_owned()),

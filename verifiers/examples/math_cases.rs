@@ -109,9 +109,10 @@ impl Case {
         if self.id.contains("mcq") {
             extract.push(ChoiceLetter);
         }
-        let extract_lenient = extract.clone();
+        let (extract_strict, extract_lenient) = (extract.clone(), extract.clone());
         Math::new(MathOptions {
             extract,
+            extract_strict,
             extract_lenient,
             several_boxes: SeveralBoxes::Reject,
             ..MathOptions::default()

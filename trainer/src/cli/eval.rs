@@ -162,6 +162,9 @@ fn summary(samples: &[&EvalSample], args: &EvalArgs) -> Value {
     };
     let score = |sample: &EvalSample| f64::from(sample.score.unwrap_or(0.0));
     estimate(format!("mean@{}", args.samples), &|p| Some(p.iter().map(|s| score(s)).sum::<f64>() / p.len() as f64));
+    if judged.iter().all(|sample| sample.strict.is_some()) {
+        estimate("strict".to_owned(), &|p| Some(p.iter().filter_map(|s| s.strict).sum::<f64>() / p.len() as f64));
+    }
     if judged.iter().all(|sample| sample.lenient.is_some()) {
         estimate("lenient".to_owned(), &|p| Some(p.iter().filter_map(|s| s.lenient).sum::<f64>() / p.len() as f64));
     }

@@ -56,8 +56,8 @@ pub use policy::Policy;
 ///
 /// Findings: `correct`; `wrong_value`; `no_answer`; `unparsable`, an answer without a reading; `refused`, one that
 /// exceeds a limit or that no test can decide; `hedged`, several boxes that differ. The detail holds the `answer` as it
-/// was found, `by` whom, the `rung` that decided or the `limit` that was exceeded, and `lenient`, the score by the
-/// lenient extractors.
+/// was found, `by` whom, the `rung` that decided or the `limit` that was exceeded, and `strict` and `lenient`, the scores
+/// by the extractors of those names.
 ///
 /// The `spec` of a task may change the keys of [`Policy`] for that task: `{"decimals": 2}`.
 #[derive(Debug, Default)]
@@ -103,20 +103,22 @@ impl Verifier for Math {
             Some(end) => extract::after_reasoning(attempt.completion, end),
             None => Some(attempt.completion),
         };
-        let Some(text) = text else { return Verdict::wrong("no_answer").with("lenient", 0) };
+        let Some(text) = text else { return Verdict::wrong("no_answer").with("strict", 0).with("lenient", 0) };
         let seed = seed(&attempt.task.id);
         let judge = |statement: &Statement<'_>| Judgement::of(statement, &wanted, seed);
 
         let several = self.options.several_boxes;
-        let strict = statement(text, &self.options.extract, several);
-        let judgement = judge(&strict);
-        let is_correct_leniently = if self.options.extract_lenient == self.options.extract {
-            judgement.is_correct()
-        } else {
-            let lenient = statement(text, &self.options.extract_lenient, several);
-            if lenient == strict { judgement.is_correct() } else { judge(&lenient).is_correct() }
+        let counted = statement(text, &self.options.extract, several);
+        let judgement = judge(&counted);
+        let by = |extractors: &[Extractor]| {
+            if extractors == self.options.extract {
+                return judgement.is_correct();
+            }
+            let found = statement(text, extractors, several);
+            if found == counted { judgement.is_correct() } else { judge(&found).is_correct() }
         };
-        judgement.verdict(&strict).with("lenient", i64::from(is_correct_leniently))
+        let (strict, lenient) = (by(&self.options.extract_strict), by(&self.options.extract_lenient));
+        judgement.verdict(&counted).with("strict", i64::from(strict)).with("lenient", i64::from(lenient))
     }
 
     fn validate(&self, task: &Task) -> Result<(), TaskError> {

@@ -13,7 +13,10 @@ use crate::extract::{Extractor, SeveralBoxes};
 pub struct MathOptions {
     /// Where an answer that counts may stand.
     pub extract: Vec<Extractor>,
-    /// Where an answer may stand for the lenient score, which is recorded beside the one that counts.
+    /// Where an answer may stand for the strict score, which is recorded beside the one that counts: the forms that
+    /// prompts ask for.
+    pub extract_strict: Vec<Extractor>,
+    /// Where an answer may stand for the lenient score, which is recorded too.
     pub extract_lenient: Vec<Extractor>,
     /// What counts if there are several boxes that differ and are no list.
     pub several_boxes: SeveralBoxes,
@@ -30,6 +33,7 @@ impl Default for MathOptions {
         let all = vec![Boxed, Anchor, LastMath, LastNumber];
         Self {
             extract: all.clone(),
+            extract_strict: vec![Boxed, Anchor],
             extract_lenient: all,
             several_boxes: SeveralBoxes::Reject,
             reasoning_end: None,
@@ -43,12 +47,13 @@ impl Default for MathOptions {
 #[serde(deny_unknown_fields)]
 struct Places {
     extract: Option<Vec<Extractor>>,
+    extract_strict: Option<Vec<Extractor>>,
     extract_lenient: Option<Vec<Extractor>>,
     several_boxes: Option<SeveralBoxes>,
     reasoning_end: Option<String>,
 }
 
-const PLACES: [&str; 4] = ["extract", "extract_lenient", "several_boxes", "reasoning_end"];
+const PLACES: [&str; 5] = ["extract", "extract_strict", "extract_lenient", "several_boxes", "reasoning_end"];
 
 impl<'de> Deserialize<'de> for MathOptions {
     /// Reads one flat table. Serde cannot refuse unknown keys of a flattened structure, so that is done here.
@@ -60,14 +65,17 @@ impl<'de> Deserialize<'de> for MathOptions {
         let places: Places = serde_json::from_value(Value::Object(places)).map_err(D::Error::custom)?;
         let default = Self::default();
         let options = Self {
+            // Who names what counts asks for that form.
+            extract_strict: places.extract_strict.or_else(|| places.extract.clone()).unwrap_or(default.extract_strict),
             extract: places.extract.unwrap_or(default.extract),
             extract_lenient: places.extract_lenient.unwrap_or(default.extract_lenient),
             several_boxes: places.several_boxes.unwrap_or_default(),
             reasoning_end: places.reasoning_end,
             policy,
         };
-        if options.extract.is_empty() || options.extract_lenient.is_empty() {
-            let why = "`extract` and `extract_lenient` must name at least one extractor, such as \"boxed\"";
+        if [&options.extract, &options.extract_strict, &options.extract_lenient].iter().any(|list| list.is_empty()) {
+            let why =
+                "`extract`, `extract_strict` and `extract_lenient` must name at least one extractor, such as \"boxed\"";
             return Err(D::Error::custom(why));
         }
         if options.reasoning_end.as_ref().is_some_and(String::is_empty) {
@@ -139,7 +147,7 @@ mod tests {
         assert!(error.message().starts_with("unknown field `tolerance`, expected one of `extract`, "), "{error}");
         check(
             "extract = []",
-            Err("`extract` and `extract_lenient` must name at least one extractor, such as \"boxed\""),
+            Err("`extract`, `extract_strict` and `extract_lenient` must name at least one extractor, such as \"boxed\""),
         );
         check("reasoning_end = ''", Err("`reasoning_end` is empty, but must be a marker such as \"</think>\""));
         check("rtol = -1.0", Err("`rtol` is -1, but a relative distance lies in 0..1, such as 1e-6"));
