@@ -1,6 +1,6 @@
 //! Mathematical answers, compared by value.
 //!
-//! The answer is found in the completion ([`extract`](crate::extract)), read into a value ([`Answer`]) and compared with
+//! The answer is found in the completion ([`extract`]), read into a value ([`Answer`]) and compared with
 //! the reference ([`compare`]). All of it takes bounded fuel and no clock, so that a verdict is the same on every
 //! machine; nothing is evaluated by an interpreter.
 
