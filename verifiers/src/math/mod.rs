@@ -21,7 +21,6 @@ mod limits;
 mod members;
 mod modular;
 mod names;
-pub mod number;
 mod numeral;
 mod options;
 mod parser;
