@@ -240,16 +240,14 @@ fn is_placeholder(text: &str) -> bool {
 
 /// Returns the text after the reasoning, given the marker that ends it, such as `</think>`.
 ///
-/// None if the marker's opening counterpart appears and is never closed: what stands inside the reasoning is not an
+/// None if the marker's opening counterpart appears and is not closed: what stands inside the reasoning is not an
 /// answer.
 pub fn after_reasoning<'a>(completion: &'a str, end: &str) -> Option<&'a str> {
-    if let Some(at) = memchr::memmem::rfind(completion.as_bytes(), end.as_bytes()) {
-        let rest = &completion[at + end.len()..];
-        return Some(rest);
-    }
+    use memchr::memmem::{find, rfind};
+    let rest = rfind(completion.as_bytes(), end.as_bytes()).map_or(completion, |at| &completion[at + end.len()..]);
     let opening = end.replacen("</", "<", 1);
-    let opens = opening != end && memchr::memmem::find(completion.as_bytes(), opening.as_bytes()).is_some();
-    (!opens).then_some(completion)
+    let is_open = opening != end && find(rest.as_bytes(), opening.as_bytes()).is_some();
+    (!is_open).then_some(rest)
 }
 
 /// Returns the content of the last `\boxed{…}` whose braces balance; of a box that holds a box and nothing else, the
@@ -379,5 +377,7 @@ mod tests {
         assert_eq!(after_reasoning("<think>1</think> 2", "</think>"), Some(" 2"));
         assert_eq!(after_reasoning("<think>1 2", "</think>"), None);
         assert_eq!(after_reasoning("1 2", "</think>"), Some("1 2"));
+        assert_eq!(after_reasoning("<think>1</think> 2 <think> 3", "</think>"), None);
+        assert_eq!(after_reasoning("1 [done] 2", "[done]"), Some(" 2"));
     }
 }

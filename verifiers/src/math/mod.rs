@@ -292,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn a_box_in_the_reasoning_is_no_answer() {
+        let math = Math::new(MathOptions { reasoning_end: Some("</think>".to_owned()), ..MathOptions::default() });
+        let task = Task::new("t", "?", "math").with_reference("7");
+        let finding =
+            |completion: &str| math.verify(Attempt { task: &task, completion, finished: true }).finding().to_owned();
+        assert_eq!(finding("<think>\\boxed{7}"), "no_answer");
+        assert_eq!(finding("<think>\\boxed{7}</think> It is clear."), "no_answer");
+        assert_eq!(finding("<think>\\boxed{8}</think> \\boxed{7}"), "correct");
+        assert_eq!(finding("\\boxed{7}"), "correct");
+    }
+
+    #[test]
     fn strict_and_lenient_are_reported_together() {
         let options = MathOptions { extract: vec![Extractor::Boxed], ..MathOptions::default() };
         let task = Task::new("t", "?", "math").with_reference("4");
