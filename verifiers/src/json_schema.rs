@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::extract::{after_reasoning, shorten};
-use crate::json_text::{self, LONGEST, equal, fenced, only_fenced};
+use crate::json_text::{self, LONGEST, bracketed, equal, fenced, only_fenced};
 use crate::memo::Memo;
 use crate::task::{Task, TaskError};
 use crate::verifier::{Attempt, Verdict, Verifier};
@@ -41,7 +41,8 @@ pub enum Around {
     /// A fence of three backticks, with or without the name of a language, and nothing outside it.
     #[default]
     Fence,
-    /// Any text; the last fenced block counts, or the whole text if there is none.
+    /// Any text. The last fenced block counts; without one, what stands from the first opening bracket to the last of
+    /// its kind that closes, so that several values are none.
     Text,
 }
 
@@ -51,7 +52,8 @@ impl Around {
         match self {
             Self::Nothing => text,
             Self::Fence => only_fenced(text).unwrap_or(text),
-            Self::Text => fenced(text).last().copied().unwrap_or(text),
+            Self::Text if json_text::is_bracketed(text) => text,
+            Self::Text => fenced(text).last().copied().or_else(|| bracketed(text)).unwrap_or(text),
         }
     }
 }
@@ -224,7 +226,12 @@ mod tests {
         check(Around::Text, &text, "correct");
         check(Around::Text, &two, "correct");
         check(Around::Text, bare, "correct");
-        check(Around::Text, "It is {\"name\": \"Ada\"}", "unparsable");
+        check(Around::Text, "It is {\"name\": \"Ada\"}, I think.", "correct");
+        check(Around::Fence, "It is {\"name\": \"Ada\"}", "unparsable");
+        check(Around::Text, "It is {\"name\": \"Ada\"} or {\"name\": \"Bob\"}", "unparsable");
+        check(Around::Text, "{\"name\": \"A```{}```\"}", "correct");
+        check(Around::Fence, "```json\n{\"name\": \"A```\"}\n```", "correct");
+        check(Around::Text, "It is Ada.", "unparsable");
     }
 
     #[test]

@@ -22,26 +22,48 @@ pub(crate) fn parse(text: &str) -> Result<Value, String> {
 }
 
 /// Returns the contents of the fenced blocks of a text, in order; one that never closes is none.
+///
+/// A fence closes at the end of a line, so that backticks within a string of JSON do not.
 pub(crate) fn fenced(text: &str) -> Vec<&str> {
     let mut blocks = vec![];
     let mut rest = text;
-    while let Some((_, opened)) = rest.split_once("```") {
-        let Some((block, behind)) = opened.split_once("```") else { break };
-        blocks.push(without_language(block));
-        rest = behind;
+    while let Some((_, opened)) = rest.split_once(FENCE) {
+        let ends_line = |at: &usize| opened[at + FENCE.len()..].trim_start_matches([' ', '\t', '\r']);
+        let is_closing = |at: &usize| ends_line(at).is_empty() || ends_line(at).starts_with('\n');
+        let Some(close) = opened.match_indices(FENCE).map(|(at, _)| at).filter(|at| *at > 0).find(is_closing) else {
+            break;
+        };
+        blocks.push(without_language(&opened[..close]));
+        rest = &opened[close + FENCE.len()..];
     }
     blocks
 }
 
+const FENCE: &str = "```";
+
 /// Returns the content of the one fenced block that a text consists of.
 pub(crate) fn only_fenced(text: &str) -> Option<&str> {
-    let block = text.trim().strip_prefix("```")?.strip_suffix("```")?;
-    (!block.contains("```")).then(|| without_language(block))
+    text.trim().strip_prefix(FENCE)?.strip_suffix(FENCE).map(without_language)
 }
 
 /// Drops the name of a language behind the opening fence.
 fn without_language(block: &str) -> &str {
-    block.trim_start_matches(|c: char| c.is_ascii_alphanumeric() && !c.is_ascii_digit())
+    match block.split_once('\n') {
+        Some((language, json)) if !language.contains(['{', '[', '"']) => json,
+        _ => block.trim_start_matches(|c: char| c.is_ascii_alphabetic()),
+    }
+}
+
+/// Returns whether a text begins and ends as an object or a list does.
+pub(crate) fn is_bracketed(text: &str) -> bool {
+    bracketed(text).is_some_and(|json| json.len() == text.trim().len())
+}
+
+/// Returns what stands from the first opening bracket of a text to the last that closes one of its kind.
+pub(crate) fn bracketed(text: &str) -> Option<&str> {
+    let open = text.find(['{', '['])?;
+    let close = text.rfind(if text[open..].starts_with('{') { '}' } else { ']' })?;
+    text.get(open..=close)
 }
 
 /// A value without repeated keys.
@@ -154,10 +176,19 @@ mod tests {
 
     #[test]
     fn fences() {
-        assert_eq!(fenced("a ```json\n{}\n``` b ```[1]``` c ``` d"), ["\n{}\n", "[1]"]);
+        assert_eq!(fenced("a ```json\n{}\n```\nb ```[1]``` \nc ``` d"), ["{}\n", "[1]"]);
+        assert_eq!(fenced("```json5\n{\"a\": \"```\"}\n```"), ["{\"a\": \"```\"}\n"]);
+        assert_eq!(fenced("a ``` b ``` c"), [""; 0]);
         assert_eq!(only_fenced(" ```json {} ``` "), Some(" {} "));
         assert_eq!(only_fenced("x ```{}```"), None);
-        assert_eq!(only_fenced("```{}``` ```{}```"), None);
+    }
+
+    #[test]
+    fn brackets() {
+        assert_eq!(bracketed("a {1} b [2] c} d"), Some("{1} b [2] c}"));
+        assert_eq!(bracketed("} {"), None);
+        assert_eq!(bracketed("none"), None);
+        assert!(is_bracketed(" [{}] ") && !is_bracketed("so [{}]"));
     }
 
     #[test]

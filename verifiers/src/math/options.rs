@@ -147,7 +147,9 @@ mod tests {
         assert!(error.message().starts_with("unknown field `tolerance`, expected one of `extract`, "), "{error}");
         check(
             "extract = []",
-            Err("`extract`, `extract_strict` and `extract_lenient` must name at least one extractor, such as \"boxed\""),
+            Err(
+                "`extract`, `extract_strict` and `extract_lenient` must name at least one extractor, such as \"boxed\"",
+            ),
         );
         check("reasoning_end = ''", Err("`reasoning_end` is empty, but must be a marker such as \"</think>\""));
         check("rtol = -1.0", Err("`rtol` is -1, but a relative distance lies in 0..1, such as 1e-6"));

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::TextAround;
-use crate::json_text::{self, fenced, only_fenced};
+use crate::json_text::{self, bracketed, fenced, only_fenced};
 
 /// A call as it was written.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,17 +28,24 @@ pub(super) fn read(text: &str, around: TextAround) -> Result<Vec<Call>, String> 
     }
     let text = text.trim();
     let text = text.strip_prefix("[TOOL_CALLS]").unwrap_or(text);
-    let fences = fenced(text);
-    let (json, must_be) = match (only_fenced(text), around, fences.last()) {
-        (Some(inner), _, _) => (inner, looks_like_json(inner)),
-        (None, TextAround::Allowed, Some(last)) => (*last, looks_like_json(last)),
-        (None, _, _) => (text, looks_like_json(text)),
-    };
-    match json_text::parse(json) {
-        Ok(value) => calls_of(value),
-        Err(why) if must_be => Err(why),
-        Err(_) => Ok(vec![]),
+    if looks_like_json(text) {
+        return calls_of(json_text::parse(text)?);
     }
+    let block = match around {
+        TextAround::Allowed => fenced(text).last().copied(),
+        TextAround::Forbidden => only_fenced(text),
+    };
+    match block.filter(|block| looks_like_json(block)) {
+        Some(block) => calls_of(json_text::parse(block)?),
+        None if around == TextAround::Allowed => Ok(in_prose(text)),
+        None => Ok(vec![]),
+    }
+}
+
+/// Reads calls that stand in prose as they are; brackets of any other meaning are prose.
+fn in_prose(text: &str) -> Vec<Call> {
+    let value = bracketed(text).and_then(|json| json_text::parse(json).ok());
+    value.and_then(|value| calls_of(value).ok()).unwrap_or_default()
 }
 
 const OPEN: &str = "<tool_call>";
@@ -89,7 +96,7 @@ fn calls_of(value: Value) -> Result<Vec<Call>, String> {
 
 /// Reads `{"name", "arguments"}`, where `arguments` may be called `parameters` and be JSON within a text, and all of it
 /// may stand under `function`.
-fn call_of(value: Value) -> Result<Call, String> {
+pub(super) fn call_of(value: Value) -> Result<Call, String> {
     let Value::Object(mut object) = value else { return Err("a call is not an object".to_owned()) };
     if let Some(Value::Object(inner)) = object.get("function").cloned() {
         if object.keys().any(|key| !["function", "type", "id", "index"].contains(&key.as_str())) {
@@ -169,7 +176,10 @@ mod tests {
     fn no_calls_and_broken_ones() {
         use TextAround::{Allowed, Forbidden};
         check(Allowed, "I cannot do that.", Ok(&[]));
-        check(Allowed, "Use {\"name\": \"f\"} please", Ok(&[]));
+        check(Allowed, "Let me see: {\"name\": \"f\"}", Ok(&["f{}"]));
+        check(Forbidden, "Let me see: {\"name\": \"f\"}", Ok(&[]));
+        check(Allowed, "The set {1, 2} and the list [3].", Ok(&[]));
+        check(Allowed, "The set {\"a\": 1}.", Ok(&[]));
         check(Allowed, "```python\nprint(1)\n```", Ok(&[]));
         check(Allowed, "[]", Ok(&[]));
         check(Allowed, "<tool_call>{\"name\": \"f\"}", Err("`<tool_call>` is never closed"));

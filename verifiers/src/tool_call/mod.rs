@@ -19,7 +19,7 @@ use crate::json_text::{LONGEST, equal};
 use crate::memo::Memo;
 use crate::task::{Task, TaskError};
 use crate::verifier::{Attempt, Verdict, Verifier};
-use calls::{Call, read};
+use calls::{Call, call_of, read};
 
 /// What may stand around calls, and in which order they come; the `spec` of a task may say otherwise for itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,7 +59,7 @@ pub enum Order {
 ///
 /// The `spec` is `{"tools": [TOOL, …], "calls": [CALL, …], "order": "any"}`. A tool is written as for OpenAI's API,
 /// `{"type": "function", "function": {"name", "parameters": SCHEMA}}`, or as the inner object alone. A call is `{"name",
-/// "arguments": {…}}`, and may have `"accept": {"ARGUMENT": [VALUE, …]}`, further values that are right for an argument.
+/// "arguments": {…}}`, or as OpenAI's API writes it, and may have `"accept": {"ARGUMENT": [VALUE, …]}`, further values that are right for an argument.
 /// Without `calls` any valid call is right; an empty list means that no tool applies and none may be called.
 ///
 /// Completions may hold calls between `<tool_call>` and `</tool_call>` (Hermes, Qwen), as bare JSON or in a fenced
@@ -80,14 +80,17 @@ pub struct ToolCall {
 struct Spec {
     tools: Vec<ListedTool>,
     #[serde(default)]
-    calls: Option<Vec<Wanted>>,
+    calls: Option<Vec<Map<String, Value>>>,
     #[serde(default)]
     order: Option<Order>,
 }
 
 /// A tool as data sets list it.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "a tool is `{\"type\": \"function\", \"function\": {\"name\": …, \"parameters\": SCHEMA}}` or the inner object"
+)]
 enum ListedTool {
     Wrapped { function: Function },
     Bare(Function),
@@ -102,13 +105,9 @@ struct Function {
 }
 
 /// A call that must be made.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 struct Wanted {
-    name: String,
-    #[serde(default)]
-    arguments: Map<String, Value>,
-    #[serde(default)]
+    call: Call,
     accept: BTreeMap<String, Vec<Value>>,
 }
 
@@ -145,7 +144,7 @@ impl Verifier for ToolCall {
         if wanted.is_empty() {
             return Some("None of the tools applies.".to_owned());
         }
-        let shown = wanted.iter().map(|call| json!({"name": call.name, "arguments": call.arguments}));
+        let shown = wanted.iter().map(|Wanted { call, .. }| json!({"name": call.name, "arguments": call.arguments}));
         Some(shown.map(|call| format!("<tool_call>\n{call}\n</tool_call>")).collect::<Vec<_>>().join("\n"))
     }
 
@@ -189,7 +188,7 @@ fn describe(verdict: &Verdict) -> String {
             detail.get("why").and_then(Value::as_str).map_or(finding.to_string(), |why| format!("{finding}: {why}"))
         }
         Verdict::Unjudged { why } => why.clone(),
-        Verdict::Abstained => "no opinion".to_owned(),
+        Verdict::Abstained => "it has no opinion".to_owned(),
     }
 }
 
@@ -235,15 +234,12 @@ impl Prepared {
         Ok(())
     }
 
-    /// Whether a call is one that is wanted; its defaults are filled in.
+    /// Whether a call is one that is wanted; the defaults of both are filled in.
     fn is_met(&self, wanted: &Wanted, call: &Call) -> bool {
-        if wanted.name != call.name {
+        if wanted.call.name != call.name {
             return false;
         }
-        let mut arguments = wanted.arguments.clone();
-        if let Some(tool) = self.tools.get(&wanted.name) {
-            tool.fill(&mut arguments);
-        }
+        let arguments = &wanted.call.arguments;
         let is_right = |key: &String, value: &Value| {
             let others = wanted.accept.get(key).map(Vec::as_slice).unwrap_or_default();
             arguments.get(key).into_iter().chain(others).any(|right| equal(value, right))
@@ -313,10 +309,29 @@ fn prepare(task: &Task) -> Result<Prepared, String> {
     if tools.is_empty() {
         return Err("`tools` is empty".to_owned());
     }
-    if spec.calls.as_ref().is_some_and(|calls| calls.len() > 64) {
-        return Err("`calls` has more than 64 entries".to_owned());
+    let wanted = spec.calls.map(|calls| wanted(calls, &tools)).transpose()?;
+    Ok(Prepared { tools, wanted, order: spec.order })
+}
+
+/// Most calls that a task may want.
+const MOST_WANTED: usize = 64;
+
+/// Reads the calls wanted and writes the defaults of arguments left out into them.
+fn wanted(calls: Vec<Map<String, Value>>, tools: &BTreeMap<String, Tool>) -> Result<Vec<Wanted>, String> {
+    if calls.len() > MOST_WANTED {
+        return Err(format!("`calls` has {} entries, but at most {MOST_WANTED} are read", calls.len()));
     }
-    Ok(Prepared { tools, wanted: spec.calls, order: spec.order })
+    let read = |(i, mut written): (usize, Map<String, Value>)| {
+        let refuse = |why: String| format!("entry {} of `calls`: {why}", i + 1);
+        let accept = written.remove("accept").filter(|accept| !accept.is_null()).unwrap_or_else(|| json!({}));
+        let accept = BTreeMap::deserialize(accept).map_err(|error| refuse(format!("`accept`: {error}")))?;
+        let mut call = call_of(Value::Object(written)).map_err(refuse)?;
+        if let Some(tool) = tools.get(&call.name) {
+            tool.fill(&mut call.arguments);
+        }
+        Ok(Wanted { call, accept })
+    };
+    calls.into_iter().enumerate().map(read).collect()
 }
 
 #[cfg(test)]
@@ -401,6 +416,19 @@ mod tests {
         check(&wanted, "given", mixed, "wrong_calls");
         check(&wanted, "any", mixed, "correct");
         check(&wanted, "any", short, "wrong_calls");
+        let [now, bern] = [r#"{"name": "now"}"#, r#"{"name": "weather", "arguments": {"city": "Bern"}}"#];
+        let hermes = [now, bern, now].map(|call| format!("<tool_call>\n{call}\n</tool_call>")).join("\n");
+        check(&wanted, "given", &format!("I look it up.\n{hermes}"), "correct");
+    }
+
+    #[test]
+    fn both_sides_may_be_written_as_by_openai() {
+        let wanted = json!([{"id": "c1", "type": "function", "function": {"name": "weather",
+            "arguments": "{\"city\": \"Bern\", \"days\": 2}"}}]);
+        let completion = json!({"role": "assistant", "content": null, "tool_calls": wanted}).to_string();
+        check(&wanted, "given", &completion, "correct");
+        check(&bern(), "given", &completion, "correct");
+        check(&wanted, "given", &call(&json!({"city": "Bern", "days": 2})), "correct");
     }
 
     #[test]
@@ -441,6 +469,11 @@ mod tests {
             assert!(error.starts_with(&format!("task `t`: {expected}")), "{error}");
         }
         refuses(json!({"tools": []}), "`tools` is empty");
+        refuses(json!({"tools": [{"type": "function"}]}), "`spec`: a tool is `{");
+        refuses(json!({"tools": [{"name": "f"}], "call": []}), "`spec`: unknown field `call`");
+        refuses(json!({"tools": [{"name": "f"}], "calls": [{"nam": "f"}]}), "entry 1 of `calls`: a call has no `name`");
+        let remote = json!({"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1:1/a.json"}}});
+        refuses(json!({"tools": [{"name": "f", "parameters": remote}]}), "tool `f`: the `schema` cannot be used");
         refuses(json!({"tools": [{"name": "f"}, {"name": "f"}]}), "the tool `f` is listed twice");
         refuses(
             json!({"tools": [{"name": "f", "parameters": {"type": "x"}}]}),
@@ -461,9 +494,7 @@ mod tests {
         let task = |id: &str, calls: Value| {
             Task::new(id, "?", "tool_call").with_spec(json!({"tools": tools(), "calls": calls}))
         };
-        crate::conformance::check(&ToolCall::default(), &[task("1", bern()), task("2", json!([{"name": "now"}]))])
-            .unwrap();
-        let none = task("3", json!([]));
-        ToolCall::default().validate(&none).unwrap();
+        let tasks = [task("1", bern()), task("2", json!([{"name": "now"}])), task("3", json!([]))];
+        crate::conformance::check(&ToolCall::default(), &tasks).unwrap();
     }
 }
