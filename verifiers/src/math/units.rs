@@ -64,62 +64,6 @@ fn spelling(word: &str) -> Option<&'static str> {
 /// Words of what is counted, such as `7 red marbles of each kind`.
 const WORDS: usize = 10;
 
-/// Whether a word behind a number says something about it, rather than what it counts.
-fn is_statement(word: &str) -> bool {
-    const WORDS: [&str; 49] = [
-        "is",
-        "are",
-        "was",
-        "were",
-        "be",
-        "isn't",
-        "aren't",
-        "not",
-        "no",
-        "never",
-        "none",
-        "false",
-        "wrong",
-        "incorrect",
-        "invalid",
-        "true",
-        "right",
-        "correct",
-        "if",
-        "when",
-        "where",
-        "unless",
-        "except",
-        "but",
-        "than",
-        "greater",
-        "at",
-        "least",
-        "most",
-        "about",
-        "maybe",
-        "perhaps",
-        "possibly",
-        "probably",
-        "likely",
-        "approximately",
-        "nearly",
-        "almost",
-        "to",
-        "through",
-        "or",
-        "either",
-        "neither",
-        "nor",
-        "instead",
-        "rather",
-        "otherwise",
-        "answer",
-        "else",
-    ];
-    WORDS.contains(&word.to_lowercase().as_str())
-}
-
 /// Whether a word is the name or the sign of a unit.
 pub(super) fn is_unit(word: &str) -> bool {
     spelling(word).is_some()
@@ -138,10 +82,67 @@ fn magnitude(word: &str) -> Option<i64> {
     })
 }
 
-/// Whether a word behind a number makes another number of it: "7 or eight", "7 squared".
+/// Whether a word behind a number makes another answer of it: "7 or eight", "7 is wrong", "7 squared".
 fn changes_the_number(word: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["or", "nor", "plus", "minus", "squared", "cubed", "half", "without", "factorial", "inverse"];
+    const WORDS: [&str; 57] = [
+        "or",
+        "nor",
+        "not",
+        "no",
+        "never",
+        "is",
+        "isn",
+        "isn't",
+        "isnt",
+        "are",
+        "aren't",
+        "was",
+        "wasn't",
+        "false",
+        "wrong",
+        "incorrect",
+        "untrue",
+        "maybe",
+        "perhaps",
+        "possibly",
+        "if",
+        "unless",
+        "but",
+        "than",
+        "minus",
+        "plus",
+        "squared",
+        "cubed",
+        "half",
+        "either",
+        "neither",
+        "except",
+        "without",
+        "factorial",
+        "inverse",
+        "be",
+        "were",
+        "none",
+        "invalid",
+        "when",
+        "where",
+        "otherwise",
+        "else",
+        "at",
+        "least",
+        "most",
+        "about",
+        "probably",
+        "likely",
+        "approximately",
+        "nearly",
+        "almost",
+        "to",
+        "through",
+        "instead",
+        "rather",
+        "answer",
+    ];
     let word = word.to_ascii_lowercase();
     WORDS.contains(&word.as_str()) || is_numeral(&word)
 }
@@ -201,8 +202,9 @@ impl Parser<'_> {
         }
         let mut words = self.words_ahead()?;
         let id = self.with_magnitude(id, &mut words)?;
-        if words.iter().any(|word| changes_the_number(word)) {
-            return Err(Fault::Unreadable("words that change the number before them"));
+        if let Some(word) = words.iter().find(|word| changes_the_number(word)) {
+            let why = if is_numeral(word) { "a number among words" } else { "words that take the number back" };
+            return Err(Fault::Unreadable(why));
         }
         let mut unit = if words.is_empty() { None } else { Some(canonical(&words)) };
         if unit.is_none() {
@@ -335,9 +337,6 @@ impl Parser<'_> {
             if words.len() > WORDS {
                 return Err(Fault::Unreadable("many words behind a number"));
             }
-        }
-        if words.iter().any(|word| is_statement(word)) {
-            return Err(Fault::Unreadable("a statement behind a number"));
         }
         Ok(words)
     }
