@@ -43,6 +43,8 @@ impl<'a> Parser<'a> {
                 "frac"
                     | "dfrac"
                     | "tfrac"
+                    | "sfrac"
+                    | "nicefrac"
                     | "cfrac"
                     | "sqrt"
                     | "log"
@@ -72,7 +74,7 @@ impl<'a> Parser<'a> {
     fn command(&mut self, name: &'a str) -> Reading<Form> {
         self.advance();
         match name {
-            "frac" | "dfrac" | "tfrac" | "cfrac" => {
+            "frac" | "dfrac" | "tfrac" | "cfrac" | "sfrac" | "nicefrac" => {
                 let above = self.argument()?;
                 let below = self.argument()?;
                 self.arena.div(above, below).map(Form::Expression)

@@ -266,10 +266,10 @@ impl<'a> Comparer<'a> {
             // A group of labelled values is a tuple without brackets.
             (Form::List(a), Form::Tuple { members: b, .. }) if are_labelled(a, self.gold) => self.in_order(a, b),
             (Form::Tuple { members: a, .. }, Form::List(b)) if are_labelled(b, self.given) => self.in_order(a, b),
-            (Form::Set(a), other) if a.len() == 1 && other.members().is_none() => {
+            (Form::Set(a), other) if a.len() == 1 && other.members().is_none() && !is_space(other) => {
                 self.regions_or(gold, other, |this, _, other| this.forms(&a[0], other))
             }
-            (other, Form::Set(b)) if b.len() == 1 && other.members().is_none() => {
+            (other, Form::Set(b)) if b.len() == 1 && other.members().is_none() && !is_space(other) => {
                 self.regions_or(other, given, |this, other, _| this.forms(other, &b[0]))
             }
             (Form::List(a), Form::Combined(..)) => self.regions_or(&Form::Set(a.clone()), given, |_, _, _| Same::No),
@@ -495,4 +495,9 @@ fn vector_parts(form: &Form) -> Option<Vec<Id>> {
         Form::Tuple { members, opens: Edge::Open, closes: Edge::Open } => components(members),
         _ => None,
     }
+}
+
+/// Whether a form is a set by itself, so that a set of it is another one: `{∅}` is not `∅`.
+fn is_space(form: &Form) -> bool {
+    matches!(form, Form::Space(_))
 }

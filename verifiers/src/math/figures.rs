@@ -35,7 +35,7 @@ impl Parser<'_> {
     fn fraction_ahead(&self) -> Option<(Rational, usize)> {
         let rest = &self.lexer.text[self.ahead.start..];
         let (above, below, end) = match self.token() {
-            Token::Command("frac" | "dfrac" | "tfrac" | "cfrac") => {
+            Token::Command("frac" | "dfrac" | "tfrac" | "cfrac" | "sfrac" | "nicefrac") => {
                 let (above, at) = small_argument(self.lexer.text, self.ahead.end)?;
                 let (below, at) = small_argument(self.lexer.text, at)?;
                 (above, below, at)

@@ -193,10 +193,11 @@ impl Parser<'_> {
                 break;
             }
         }
-        if groups.len() == 1 {
-            return Ok(groups.remove(0));
+        match groups.len() {
+            0 => Err(Fault::Unreadable("nothing")),
+            1 => Ok(groups.remove(0)),
+            _ => Ok(Form::List(groups)),
         }
-        Ok(Form::List(groups))
     }
 
     /// `{` has been passed: a set of members, or of what fulfils conditions.

@@ -40,6 +40,7 @@ mod units;
 mod words;
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::extract::{self, Candidate, Extractor, Statement, shorten, statement};
@@ -180,6 +181,11 @@ impl Judgement {
         if text == wanted.text {
             return Self::Compared { is_equal: true, rung: Rung::Text };
         }
+        // A mistake of ours that one answer uncovers is no way to go unjudged.
+        catch_unwind(AssertUnwindSafe(|| Self::of_value(text, wanted, seed))).unwrap_or(Self::Refused("defect"))
+    }
+
+    fn of_value(text: &str, wanted: &Reference, seed: u64) -> Self {
         let answer = match Answer::read(text, &wanted.policy) {
             Ok(answer) => answer,
             Err(ReadError::Unparsable(_)) => return Self::Unparsable,
@@ -218,11 +224,14 @@ impl Judgement {
 
 /// Whether boxes of different texts state one value: `\boxed{1000}` and later `\boxed{1{,}000}`.
 fn are_equal(last: &Candidate<'_>, earlier: &[Candidate<'_>], policy: &Policy, seed: u64) -> bool {
-    let Ok(value) = Answer::read(&last.text, policy) else { return false };
-    earlier.iter().all(|other| {
-        Answer::read(&other.text, policy)
-            .is_ok_and(|other| matches!(compare(&value, &other, policy, seed), Comparison::Equal { .. }))
-    })
+    let equal = || {
+        let Ok(value) = Answer::read(&last.text, policy) else { return false };
+        earlier.iter().all(|other| {
+            Answer::read(&other.text, policy)
+                .is_ok_and(|other| matches!(compare(&value, &other, policy, seed), Comparison::Equal { .. }))
+        })
+    };
+    catch_unwind(AssertUnwindSafe(equal)).unwrap_or(false)
 }
 
 /// Hashes the name of a task by FNV-1a, which is the same everywhere and for ever.

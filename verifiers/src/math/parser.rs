@@ -62,6 +62,8 @@ enum Operator {
     Remainder,
     /// `{n \choose k}`.
     Choose,
+    /// `{a + b \over c}`.
+    Over,
     /// Two factors side by side.
     Beside,
 }
@@ -70,7 +72,7 @@ impl Operator {
     fn level(self) -> Level {
         match self {
             Self::Relate(_) => Level::Relation,
-            Self::Ratio | Self::Choose => Level::Ratio,
+            Self::Ratio | Self::Choose | Self::Over => Level::Ratio,
             Self::Combine(Combine::Intersection) => Level::Intersection,
             Self::Combine(_) => Level::Union,
             Self::Add | Self::Subtract | Self::PlusMinus | Self::MinusPlus => Level::Sum,
@@ -263,6 +265,7 @@ impl<'a> Parser<'a> {
             Token::Command("div" | "slash") => Operator::Divide,
             Token::Command("bmod" | "mod") => Operator::Remainder,
             Token::Command("choose") => Operator::Choose,
+            Token::Command("over") => Operator::Over,
             Token::Command("pm") => Operator::PlusMinus,
             Token::Command("mp") => Operator::MinusPlus,
             Token::Command("cup" | "bigcup") => Operator::Combine(Combine::Union),
@@ -361,6 +364,7 @@ impl<'a> Parser<'a> {
             Operator::Subtract => self.arena.sub(a, b),
             Operator::Divide => self.arena.div(a, b),
             Operator::Remainder => self.arena.call2(Binary::Mod, a, b),
+            Operator::Over => self.arena.div(a, b),
             Operator::Choose => self.arena.call2(Binary::Binomial, a, b),
             _ => self.arena.mul(a, b),
         }

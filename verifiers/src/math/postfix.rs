@@ -198,6 +198,8 @@ impl<'a> Parser<'a> {
                         "pi" | "frac"
                             | "dfrac"
                             | "tfrac"
+                            | "sfrac"
+                            | "nicefrac"
                             | "sqrt"
                             | "theta"
                             | "alpha"

@@ -245,6 +245,10 @@ impl Real {
         if self.magnitude() > 4096 {
             return None;
         }
+        // Less than a half, perhaps by so much that the shift below would need more memory than there is.
+        if self.magnitude() < 0 {
+            return Some(BigInt::ZERO);
+        }
         if self.exp >= 0 {
             return Some(shift(&self.mid, self.exp));
         }
@@ -312,6 +316,13 @@ mod tests {
     fn exponents_stay_in_range() {
         assert!(Real::integer(2).powi(1 << 60, 64).is_none());
         assert!(Real::integer(10).powi(10_000_000_000, 64).unwrap().is_positive());
+    }
+
+    #[test]
+    fn the_integer_next_to_a_number() {
+        let nearest = |mid: i64, exp| Real::exact(mid.into(), exp).nearest().and_then(|n| n.to_i64());
+        assert_eq!([nearest(11, -2), nearest(-11, -2), nearest(3, 1)], [Some(3), Some(-3), Some(6)]);
+        assert_eq!([nearest(1, -(1 << 40)), nearest(1, 1 << 40)], [Some(0), None]);
     }
 
     #[test]

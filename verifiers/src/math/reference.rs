@@ -1,6 +1,7 @@
 //! References, read once a task.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
@@ -109,7 +110,10 @@ impl References {
         if let Some(known) = self.find(reference, spec) {
             return known;
         }
-        let read = Reference::read(reference, spec, policy).map(Arc::new).map_err(Arc::from);
+        let read = catch_unwind(AssertUnwindSafe(|| Reference::read(reference, spec, policy))).unwrap_or_else(|_| {
+            Err(format!("the reference `{}` uncovers a defect of the verifier", shorten(reference)))
+        });
+        let read = read.map(Arc::new).map_err(Arc::from);
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         // A value takes a few times the room of its text.
         known.n_bytes += 200 + 4 * reference.len() + spec.to_string().len();

@@ -175,8 +175,9 @@ impl Reader<'_> {
             Form::Relation(relation) => self.solution(relation),
             // `x > 1, x < 3` and `x > 1 and x < 3`: both at once.
             Form::List(members) if members.iter().all(is_inequality) => {
-                let mut region = self.region(&members[0])?;
-                for member in &members[1..] {
+                let (first, others) = members.split_first()?;
+                let mut region = self.region(first)?;
+                for member in others {
                     region = region.combine(&self.region(member)?, 2)?;
                 }
                 Some(region).filter(|region| !region.cuts.is_empty())

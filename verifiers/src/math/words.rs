@@ -12,8 +12,8 @@ pub(super) fn undress(text: &str) -> &str {
         if !text.ends_with("...") {
             text = text.trim_end_matches(['.', ',', ';', ':']);
         }
-        text = text.strip_prefix('=').unwrap_or(text);
-        for (open, close) in [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`")] {
+        text = without_blanks_behind(without_lead(text));
+        for (open, close) in FRAMES {
             if let Some(inner) = text.strip_prefix(open).and_then(|inner| inner.strip_suffix(close))
                 && !inner.contains(open)
             {
@@ -24,6 +24,31 @@ pub(super) fn undress(text: &str) -> &str {
         if text.len() == before.len() {
             return text;
         }
+    }
+}
+
+/// What may stand on both sides of an answer and says nothing.
+const FRAMES: [(&str, &str); 8] =
+    [("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("\"", "\""), ("'", "'")];
+
+/// Removes a sign that joins an answer to what came before: `= 7`, `\therefore 7`.
+fn without_lead(text: &str) -> &str {
+    const LEADS: [&str; 7] =
+        ["\\therefore", "\\Rightarrow", "\\implies", "\\Longrightarrow", "\\approx", "\\simeq", "="];
+    let lead = LEADS.iter().find_map(|lead| text.strip_prefix(lead));
+    let is_whole = |rest: &&str| text.starts_with('=') || !rest.starts_with(|c: char| c.is_ascii_alphabetic());
+    lead.filter(is_whole).map_or(text, str::trim_start)
+}
+
+/// Removes blanks that are commands, `\,` and the like, from the end.
+fn without_blanks_behind(text: &str) -> &str {
+    const BLANKS: [&str; 8] = ["\\,", "\\;", "\\:", "\\!", "\\ ", "\\qquad", "\\quad", "~"];
+    let blank = BLANKS.iter().find_map(|blank| text.strip_suffix(blank));
+    // Behind a second backslash, `\\,` is a line break and a comma.
+    match blank.filter(|rest| !rest.ends_with('\\')) {
+        Some(rest) => rest.trim_end(),
+        // What trimming has left of `\ `.
+        None => text.strip_suffix('\\').filter(|rest| !rest.ends_with('\\')).unwrap_or(text),
     }
 }
 
