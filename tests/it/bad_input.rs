@@ -441,12 +441,8 @@ fn an_id_used_in_two_sources_is_refused() {
     check_refusal(&train(folder.path(), &config, &[]), 1, &words);
 }
 
-const ODD: &str = r#"{"id": "odd", "prompt": "1", "verifier": "math", "reference": "not a number at all"}"#;
-const WHY_ODD: [&str; 3] = [
-    "task `odd`",
-    "verifier `math` cannot read the reference `not a number at all`",
-    "expected a number such as `-3`, `1,234.5` or `2/3`",
-];
+const ODD: &str = r#"{"id": "odd", "prompt": "1", "verifier": "math", "reference": "\\frac{1}{"}"#;
+const WHY_ODD: [&str; 2] = ["task `odd`", "verifier `math`: cannot read the reference `\\frac{1}{`"];
 
 #[test]
 fn references_that_no_verifier_can_read_are_refused() {
