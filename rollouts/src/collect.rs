@@ -2,10 +2,12 @@
 //!
 //! Training and evaluation both collect; they differ in settings only.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
 use rlvr_policy::Transformer;
+use rlvr_verifiers::panel::Question;
 use rlvr_verifiers::reward::{Findings, Length};
 use rlvr_verifiers::{Attempt, Interventions, Judged, Panel, Reward, RewardConfig, Task, Verdict};
 
@@ -84,19 +86,19 @@ impl Collector<'_> {
 
     /// Has every completion judged by its task's verifier and by those of further parts, in this order.
     fn judge(&self, tasks: &[&Task], completions: &[Vec<Completion>]) -> Vec<Vec<Judged>> {
-        let attempts: Vec<Attempt<'_>> = tasks
-            .iter()
-            .zip(completions)
-            .flat_map(|(task, completions)| {
-                completions.iter().map(|completion| Attempt {
-                    task,
-                    completion: &completion.text,
-                    finished: completion.stop != Stop::Length,
-                })
-            })
-            .collect();
-        let others: Vec<&str> = self.reward.verifiers().collect();
-        self.panel.judge_with(&others, &attempts)
+        let views: Vec<Vec<Cow<'_, Task>>> =
+            tasks.iter().map(|task| self.reward.parts.iter().map(|part| part.view(task)).collect()).collect();
+        let mut questions: Vec<Question<'_>> = vec![];
+        for ((task, views), completions) in tasks.iter().zip(&views).zip(completions) {
+            for completion in completions {
+                let attempt = Attempt { task, completion: &completion.text, finished: completion.stop != Stop::Length };
+                questions.push((&task.verifier, attempt));
+                for (part, view) in self.reward.parts.iter().zip(views) {
+                    questions.push((&part.verifier, Attempt { task: view, ..attempt }));
+                }
+            }
+        }
+        self.panel.answer(&questions).chunks(1 + self.reward.parts.len()).map(<[Judged]>::to_vec).collect()
     }
 
     /// Makes the rollouts of one prompt out of completions and verdicts.

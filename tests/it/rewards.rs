@@ -19,7 +19,7 @@ fn every_part_of_a_reward_is_paid_and_recorded() {
     let config = tiny_config(
         work.path(),
         "[reward]\nformat = 0.25\nformat_when = 'correct'\n\
-         [[reward.parts]]\nverifier = 'exact'\nname = 'echo'\nweight = 0.5\n\
+         [[reward.parts]]\nverifier = 'regex'\nname = 'digits'\nweight = 0.5\nspec = { pattern = '[0-9]+', match = 'search' }\n\
          [reward.overlong]\nweight = 0.5\nbuffer = 2\n",
     );
     let run = work.path().join("run");
@@ -31,15 +31,18 @@ fn every_part_of_a_reward_is_paid_and_recorded() {
         let outcome = rollout["outcome"].as_f64().expect("an outcome");
         assert!((part("correct") - outcome).abs() < 1e-9);
         assert!((part("format") - f64::from(u8::from(outcome >= 1.0))).abs() < 1e-9, "it is gated: {line}");
-        let total = part("correct") + 0.25 * part("format") + 0.5 * part("echo") + 0.5 * part("overlong");
+        let completion = rollout["completion"].as_str().expect("a text");
+        let has_digits = completion.contains(|c: char| c.is_ascii_digit());
+        assert!((part("digits") - f64::from(u8::from(has_digits))).abs() < 1e-9, "{line}");
+        let total = part("correct") + 0.25 * part("format") + 0.5 * part("digits") + 0.5 * part("overlong");
         assert!((rollout["reward"].as_f64().expect("a reward") - total).abs() < 1e-6, "{line}");
-        assert!(rollout["verdicts"]["echo"]["score"].is_number() && rollout["verdicts"]["arithmetic"].is_object());
+        assert!(rollout["verdicts"]["digits"]["score"].is_number() && rollout["verdicts"]["arithmetic"].is_object());
     }
     let record = records(&run).into_iter().find(|record| record["kind"] == "step").expect("a step");
-    for key in ["verify/arithmetic/judged", "verify/echo/judged"] {
+    for key in ["verify/arithmetic/judged", "verify/digits/judged"] {
         assert_eq!(record[key], 1.0, "{key}");
     }
-    for key in ["verify/arithmetic/time_ms/p50", "verify/arithmetic/cache_hit", "reward/echo/mean"] {
+    for key in ["verify/arithmetic/time_ms/p50", "verify/arithmetic/cache_hit", "reward/digits/mean"] {
         assert!(record[key].is_number(), "{key}: {record}");
     }
 }

@@ -31,8 +31,8 @@ pub struct Panel {
     verifiers: BTreeMap<String, Box<dyn Verifier>>,
 }
 
-/// What a verdict is asked for.
-type Question<'a> = (&'a str, Attempt<'a>);
+/// Which verifier is asked about which attempt.
+pub type Question<'a> = (&'a str, Attempt<'a>);
 
 impl Panel {
     /// Makes the verifiers that the tasks name.
@@ -109,20 +109,6 @@ impl Panel {
         self.answer(&attempts.iter().map(|&attempt| (attempt.task.verifier.as_str(), attempt)).collect::<Vec<_>>())
     }
 
-    /// Judges each attempt by its task's verifier and by further ones besides, all at the same time.
-    ///
-    /// Returns for each attempt the verdict of its task's verifier, followed by those of `others` in their order.
-    pub fn judge_with(&self, others: &[&str], attempts: &[Attempt<'_>]) -> Vec<Vec<Judged>> {
-        let questions: Vec<Question<'_>> = attempts
-            .iter()
-            .flat_map(|&attempt| {
-                let own = attempt.task.verifier.as_str();
-                std::iter::once(own).chain(others.iter().copied()).map(move |name| (name, attempt))
-            })
-            .collect();
-        self.answer(&questions).chunks(1 + others.len()).map(<[Judged]>::to_vec).collect()
-    }
-
     /// Returns the layers of isolation of each verifier that runs hostile programs.
     pub fn layers(&self) -> BTreeMap<&str, Vec<String>> {
         let all = self.verifiers.iter().map(|(name, verifier)| (name.as_str(), verifier.layers()));
@@ -134,8 +120,10 @@ impl Panel {
         self.verifiers.iter().map(|(name, verifier)| (name.as_str(), verifier.interventions())).collect()
     }
 
-    /// Answers questions in their order; equal ones once.
-    fn answer(&self, questions: &[Question<'_>]) -> Vec<Judged> {
+    /// Answers questions in their order, all at the same time, as [`Panel::judge`] does; equal ones once.
+    ///
+    /// The verifier need not be the one that the task names: a part of a reward may ask another.
+    pub fn answer(&self, questions: &[Question<'_>]) -> Vec<Judged> {
         let mut first: HashMap<(&str, *const Task, &str, bool), usize> = HashMap::new();
         let mut distinct: Vec<Question<'_>> = vec![];
         let of: Vec<(usize, bool)> = questions
@@ -372,13 +360,13 @@ mod tests {
     }
 
     #[test]
-    fn further_verifiers_answer_in_their_order() {
+    fn other_verifiers_than_the_tasks_can_be_asked() {
         let tasks = [Task::new("t", "?", "odd"), Task::new("p", "?", "process")];
         let panel = panel(&tasks);
-        let judged = panel.judge_with(&["process", "odd"], &[attempt(&tasks[0], "further"), attempt(&tasks[1], "x")]);
-        let scores: Vec<Vec<Option<f32>>> =
-            judged.iter().map(|row| row.iter().map(|j| j.verdict.score()).collect()).collect();
-        assert_eq!(scores, [[Some(0.7), Some(1.0), Some(0.7)], [Some(1.0), Some(1.0), Some(0.1)]]);
-        assert!(judged[0][2].is_repeat && !judged[1][2].is_repeat);
+        let (a, b) = (attempt(&tasks[0], "further"), attempt(&tasks[1], "x"));
+        let judged = panel.answer(&[("odd", a), ("process", a), ("odd", a), ("process", b), ("odd", b)]);
+        let scores: Vec<Option<f32>> = judged.iter().map(|j| j.verdict.score()).collect();
+        assert_eq!(scores, [Some(0.7), Some(1.0), Some(0.7), Some(1.0), Some(0.1)]);
+        assert!(judged[2].is_repeat && !judged[4].is_repeat);
     }
 }

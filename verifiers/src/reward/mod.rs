@@ -7,9 +7,12 @@
 
 mod length;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::task::Task;
 use crate::verifier::Verdict;
 
 pub use length::{Cosine, Length, LengthShape, Overlong};
@@ -68,6 +71,11 @@ pub struct PartConfig {
     /// When it counts.
     #[serde(default)]
     pub when: Condition,
+    /// What the verifier reads as the `spec` of every task. With it, the verifier does not see the task's own `spec` and
+    /// `reference`, which belong to the task's own verifier; without it, it sees them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    pub spec: Option<toml::Table>,
 }
 
 /// `[reward.length]`: shaping by the length of a completion, in tokens.
@@ -101,6 +109,13 @@ impl PartConfig {
     /// Returns the name of the part in records.
     pub fn label(&self) -> &str {
         if self.name.is_empty() { &self.verifier } else { &self.name }
+    }
+
+    /// Returns the task as the verifier of the part sees it.
+    pub fn view<'a>(&self, task: &'a Task) -> Cow<'a, Task> {
+        let Some(spec) = &self.spec else { return Cow::Borrowed(task) };
+        let spec = serde_json::to_value(spec).expect("a table of TOML is JSON, but for dates, which become texts");
+        Cow::Owned(Task { spec, reference: None, ..task.clone() })
     }
 }
 
@@ -266,7 +281,7 @@ mod tests {
     }
 
     fn part(weight: f64, when: Condition) -> PartConfig {
-        PartConfig { verifier: "regex".to_owned(), name: String::new(), weight, when }
+        PartConfig { verifier: "regex".to_owned(), name: String::new(), weight, when, spec: None }
     }
 
     #[test]
