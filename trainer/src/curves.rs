@@ -29,7 +29,7 @@ pub fn write(series: Vec<Series>, folder: &Path) -> anyhow::Result<Vec<Curve>> {
     write_with(series, folder, &Options::default())
 }
 
-/// As [`write`], under options that were decided before looking.
+/// As [`write()`], under options that were decided before looking.
 ///
 /// # Errors
 ///

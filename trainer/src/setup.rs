@@ -41,7 +41,7 @@ impl Tasks {
     pub fn load(config: &RunConfig, registry: &Registry) -> anyhow::Result<Self> {
         let train = load_all(&config.tasks, Split::Train)?;
         let eval = load_all(&config.eval.tasks, Split::Eval)?;
-        let panel = panel(config, registry, train.iter().chain(&eval))?;
+        let panel = panel(config, registry, &train.iter().chain(&eval))?;
         let mut warnings: Vec<String> = unannounced(config, train.iter().chain(&eval)).collect();
         warnings.extend(exposed(&panel));
         let train = sound(&panel, train, "training", &mut warnings)?;
@@ -96,7 +96,7 @@ impl Tasks {
 fn panel<'a>(
     config: &RunConfig,
     registry: &Registry,
-    tasks: impl Iterator<Item = &'a Task> + Clone,
+    tasks: &(impl Iterator<Item = &'a Task> + Clone),
 ) -> anyhow::Result<Panel> {
     let mut panel = Panel::new(registry, &config.verifiers, tasks.clone()).map_err(|error| {
         match tasks.clone().find(|task| !registry.knows(&task.verifier)) {

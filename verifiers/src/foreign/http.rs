@@ -1,6 +1,6 @@
 //! Judges behind an address: `http:URL`, or the URL itself.
 //!
-//! A request is a POST of `{"attempts": [{"id": "0", …}, …]}`, each a [`Row`](super::protocol::Row), and its reply
+//! A request is a POST of `{"attempts": [{"id": "0", …}, …]}`, each a [`Row`], and its reply
 //! `{"verdicts": [{"id": "0", "score": 1}, …]}`; without ids, verdicts are in the order of the attempts. With
 //! `single = true` a request is one bare attempt and its reply one bare verdict, as in `{"score": 1}`.
 //!

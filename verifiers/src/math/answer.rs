@@ -116,7 +116,7 @@ impl Answer {
             Err(Fault::Limit(limit)) => Err(ReadError::Refused(limit)),
             Err(Fault::Unreadable(why)) => match letters {
                 Some(letters) if letters.chars().any(char::is_alphabetic) => Ok(Self::of_words(body, &letters)),
-                _ => Err(ReadError::Unparsable(why.to_string())),
+                _ => Err(ReadError::Unparsable(why.to_owned())),
             },
         }
     }
