@@ -63,7 +63,7 @@ impl ScalingFigure<'_> {
         let y = Axis::linear(0.0, 1.0, bottom, top);
         self.draw_axes(&mut svg, &x, &y);
         self.draw_start(&mut svg, &y);
-        self.draw_line(&mut svg, &x, &y);
+        self.draw_fit(&mut svg, &x, &y);
         for (i, series) in self.series.iter().enumerate() {
             draw_points(&mut svg, &x, &y, series, i);
         }
@@ -92,7 +92,9 @@ impl ScalingFigure<'_> {
         );
         svg.text_upwards((20.0, (top + bottom) / 2.0), "held-out accuracy", 13.0, INK);
         svg.text((left, 24.0), self.title, 15.0, Anchor::Start, INK);
-        svg.text((left, 44.0), &self.fit.sentence, 12.0, Anchor::Start, INK);
+        for (i, line) in wrapped(&self.fit.sentence, 100).iter().enumerate() {
+            svg.text((left, 40.0 + 14.0 * i as f64), line, 11.0, Anchor::Start, INK);
+        }
     }
 
     /// The accuracy before training, which has no place on a logarithmic axis.
@@ -105,17 +107,24 @@ impl ScalingFigure<'_> {
         }
     }
 
-    fn draw_line(&self, svg: &mut Svg, x: &Axis, y: &Axis) {
-        let Some(line) = self.fit.form("log_linear") else { return };
-        let (Some(a), Some(b)) = (line.param("a"), line.param("b")) else { return };
-        let steps = 100;
-        let path: Vec<(f64, f64)> = (0..=steps)
-            .map(|i| x.low() + (x.high() - x.low()) * f64::from(i) / f64::from(steps))
-            .map(|log| (x.at_log(log), a.value + b.value * log))
-            .filter(|(_, value)| (0.0..=1.0).contains(value))
-            .map(|(at, value)| (at, y.at(value)))
-            .collect();
-        svg.path(&path, INK, 1.5);
+    /// The best form: solid over the points, dashed beyond them.
+    fn draw_fit(&self, svg: &mut Svg, x: &Axis, y: &Axis) {
+        let Some(form) = self.fit.best() else { return };
+        let logs = || self.series.iter().flat_map(|s| &s.points).filter(|p| p.compute > 0.0).map(|p| p.compute.log10());
+        let (first, last) = (logs().fold(f64::INFINITY, f64::min), logs().fold(f64::NEG_INFINITY, f64::max));
+        let mut draw = |from: f64, to: f64, dashes| {
+            let steps = 100;
+            let path: Vec<(f64, f64)> = (0..=steps)
+                .map(|i| from + (to - from) * f64::from(i) / f64::from(steps))
+                .map(|log| (x.at_log(log), form.predict(log)))
+                .filter(|(_, value)| (0.0..=1.0).contains(value))
+                .map(|(at, value)| (at, y.at(value)))
+                .collect();
+            svg.path(&path, INK, 1.5, dashes);
+        };
+        draw(x.low(), first, Some("5 4"));
+        draw(first, last, None);
+        draw(last, x.high(), Some("5 4"));
     }
 
     fn draw_legend(&self, svg: &mut Svg) {
@@ -126,11 +135,12 @@ impl ScalingFigure<'_> {
             svg.text((at + 16.0, bottom + 62.0), &series.name, 11.0, Anchor::Start, INK);
             at += 30.0 + 6.6 * series.name.chars().count() as f64;
         }
-        let slope = self.fit.form("log_linear").and_then(|line| line.param("b"));
-        let line = slope.map_or("no line: too few points".to_owned(), |b| {
-            let half = b.se.map_or(String::new(), |se| format!(" ± {:.3}", 1.96 * se));
-            format!("line: least squares in log₁₀ compute, slope {:.3}{half}", b.value)
-        });
+        let line = match self.fit.best() {
+            Some(form) => {
+                format!("line: {}, the best of {} forms, dashed beyond the points", form.name, self.fit.forms.len())
+            }
+            None => "no line: too few points".to_owned(),
+        };
         let caption = format!("{line}; bars: 95 % binomial (Wilson); filled: strict, hollow: lenient");
         svg.text((left, bottom + 80.0), &caption, 11.0, Anchor::Start, "#555555");
     }
@@ -148,6 +158,21 @@ impl ScalingFigure<'_> {
         }
         csv
     }
+}
+
+/// Breaks a text at blanks into lines of at most so many characters, where its words allow.
+fn wrapped(text: &str, longest: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > longest {
+            lines.push(word.to_owned());
+        } else {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines
 }
 
 fn draw_points(svg: &mut Svg, x: &Axis, y: &Axis, series: &Series, i: usize) {
@@ -247,6 +272,20 @@ mod tests {
             .filter(|&(x, y)| pixels.pixel(x, y).is_some_and(|p| p.red() < 100))
             .count();
         assert!(dark > 200, "{dark} dark pixels where the tick labels should be");
+    }
+
+    #[test]
+    fn long_sentences_are_broken_at_blanks() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+    }
+
+    #[test]
+    fn the_fit_is_dashed_beyond_the_points() {
+        let series = example();
+        let svg = ScalingFigure { series: &series, fit: &fit(&series), title: "T" }.to_svg();
+        assert_eq!(svg.matches("<polyline").count(), 3);
+        assert_eq!(svg.matches("stroke-dasharray=\"5 4\"").count(), 2);
     }
 
     #[test]

@@ -36,11 +36,12 @@ impl Svg {
         ));
     }
 
-    pub(super) fn path(&mut self, points: &[(f64, f64)], colour: &str, width: f64) {
+    pub(super) fn path(&mut self, points: &[(f64, f64)], colour: &str, width: f64, dashes: Option<&str>) {
+        let dashes = dashes.map_or(String::new(), |dashes| format!(" stroke-dasharray=\"{dashes}\""));
         let places: Vec<String> = points.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
         let places = places.join(" ");
         self.push(format_args!(
-            "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"/>"
+            "<polyline points=\"{places}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dashes}/>"
         ));
     }
 
