@@ -141,7 +141,7 @@ impl ScalingFigure<'_> {
             }
             None => "no line: too few points".to_owned(),
         };
-        let caption = format!("{line}; bars: 95 % binomial (Wilson); filled: strict, hollow: lenient");
+        let caption = format!("{line}; bars: 95 % (Wilson); filled strict, hollow lenient");
         svg.text((left, bottom + 80.0), &caption, 11.0, Anchor::Start, "#555555");
     }
 
