@@ -96,6 +96,18 @@ fn verify_answers_in_order_and_says_what_it_could_not_judge() {
     assert!(lines[2]["why"].as_str().is_some_and(|why| why.contains("cannot read the reference")), "{}", lines[2]);
 }
 
+#[test]
+fn programs_without_isolation_run_only_on_request_and_loudly() {
+    let case = json!({"id": 1, "verifier": "code", "completion": "```python\nprint(2)\n```", "spec": {
+        "language": "python", "tests": {"type": "stdin", "cases": [{"input": "", "expected": "2"}]}}});
+    let finished = rlvr_reading(&["verify", "--set", "code.isolation=none"], &case.to_string());
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.contains("`code` RUNS PROGRAMS OF THE MODEL WITHOUT ISOLATION"), "{}", finished.stderr);
+    let line = &finished.json_lines()[0];
+    assert_eq!(line["score"], 1.0, "{line}");
+    assert!(line["detail"]["layers"].as_str().is_some_and(|layers| layers.starts_with("no isolation")), "{line}");
+}
+
 /// A run leaves everything that the design names, and its curve is a function of its log.
 #[test]
 fn a_run_folder_is_complete() {

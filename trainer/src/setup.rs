@@ -7,7 +7,6 @@ use anyhow::{Context, bail};
 use rayon::prelude::*;
 use rlvr_policy::{Numerics, Preset};
 use rlvr_rollouts::{Model, Tokenizer};
-use rlvr_verifiers::code::sandbox::NO_ISOLATION;
 use rlvr_verifiers::dataset::{self, TaskSource};
 use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::random::key_of;
@@ -43,7 +42,7 @@ impl Tasks {
         let eval = load_all(&config.eval.tasks, Split::Eval)?;
         let panel = panel(config, registry, &train.iter().chain(&eval))?;
         let mut warnings: Vec<String> = unannounced(config, train.iter().chain(&eval)).collect();
-        warnings.extend(exposed(&panel));
+        warnings.extend(panel.exposed());
         let train = sound(&panel, train, "training", &mut warnings)?;
         let eval = if eval.is_empty() { eval } else { sound(&panel, eval, "held-out", &mut warnings)? };
         if train.len() < config.rollouts.prompts_per_step {
@@ -108,17 +107,6 @@ fn panel<'a>(
         panel.add(registry, &config.verifiers, name).context("`reward.parts`")?;
     }
     Ok(panel)
-}
-
-/// Reports verifiers that run hostile programs with nothing around them.
-fn exposed(panel: &Panel) -> impl Iterator<Item = String> {
-    let layers = panel.layers().into_iter().filter(|(_, layers)| layers.iter().any(|layer| layer == NO_ISOLATION));
-    layers.map(|(name, _)| {
-        format!(
-            "THE VERIFIER `{name}` RUNS PROGRAMS OF THE MODEL WITHOUT ISOLATION: they can read and delete your files and use \
-             the network; take `isolation = \"none\"` out of `[verifiers.{name}]` unless this machine may be lost"
-        )
-    })
 }
 
 /// Reports verifiers outside this process that only lines of task files name: whoever wrote the file chose what runs here.

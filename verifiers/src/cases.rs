@@ -116,6 +116,11 @@ impl CaseJudge {
         Ok(Self { registry, options, default, panel })
     }
 
+    /// Returns the verifiers made so far.
+    pub fn panel(&self) -> &Panel {
+        &self.panel
+    }
+
     /// Judges what comes in until it ends, and answers as soon as the input pauses.
     ///
     /// Returns how many lines were no cases.

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use crate::code::sandbox::NO_ISOLATION;
 use crate::registry::{Registry, RegistryError};
 use crate::task::{Task, TaskError};
 use crate::verifier::{Attempt, Cost, Interventions, Verdict, Verifier};
@@ -113,6 +114,19 @@ impl Panel {
     pub fn layers(&self) -> BTreeMap<&str, Vec<String>> {
         let all = self.verifiers.iter().map(|(name, verifier)| (name.as_str(), verifier.layers()));
         all.filter(|(_, layers)| !layers.is_empty()).collect()
+    }
+
+    /// Returns a warning for each verifier that runs hostile programs with nothing around them; who makes a panel must
+    /// show them.
+    pub fn exposed(&self) -> Vec<String> {
+        let bare = self.layers().into_iter().filter(|(_, layers)| layers.iter().any(|layer| layer == NO_ISOLATION));
+        bare.map(|(name, _)| {
+            format!(
+                "THE VERIFIER `{name}` RUNS PROGRAMS OF THE MODEL WITHOUT ISOLATION: they can read and delete your files \
+                 and use the network; take `isolation = \"none\"` out of `[verifiers.{name}]` unless this machine may be lost"
+            )
+        })
+        .collect()
     }
 
     /// Returns how often each verifier had to help itself since the panel was made.

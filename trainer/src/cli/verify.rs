@@ -44,8 +44,13 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     }
 }
 
+fn warn(panel: &Panel) {
+    panel.exposed().iter().for_each(|warning| say(&format!("warning: {warning}")));
+}
+
 fn judge(default: Option<&str>, options: Options) -> anyhow::Result<()> {
     let mut judge = CaseJudge::new(Registry::default(), options, default.map(str::to_owned))?;
+    warn(judge.panel());
     let n_bad = judge.judge_all(std::io::stdin().lock(), std::io::stdout().lock())?;
     if n_bad > 0 {
         bail!("{n_bad} lines are not cases; each has a verdict `unjudged` that says why");
@@ -59,6 +64,7 @@ fn validate(spec: &str, verifier: Option<&str>, options: &Options) -> anyhow::Re
     let tasks = dataset::load(&source, Path::new(""), Split::Train)?;
     let total = tasks.len();
     let panel = Panel::new(&Registry::default(), options, &tasks)?;
+    warn(&panel);
     let (sound, faults) = panel.validate(tasks);
     let mut out = JsonLines::new();
     for fault in &faults {
@@ -90,6 +96,7 @@ fn rerun(run: &Path, options: &Options) -> anyhow::Result<()> {
     }
     let options = if options.is_empty() { &config.verifiers } else { options };
     let panel = Panel::new(&Registry::default(), options, tasks.values())?;
+    warn(&panel);
     let folder = run.join("rollouts");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
         .with_context(|| format!("`{}` cannot be read", folder.display()))?
