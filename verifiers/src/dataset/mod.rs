@@ -87,6 +87,10 @@ fn dress(task: &mut Task, source: &TaskSource) -> Result<(), TaskError> {
         task.source.clone_from(name);
     }
     if let Some(verifier) = source.verifier.as_ref().filter(|_| source.generator.is_some()) {
+        if *verifier != task.verifier {
+            // What a generator writes for its own verifier means nothing to another, which has the reference.
+            task.spec = serde_json::Value::Null;
+        }
         task.verifier.clone_from(verifier);
     }
     if let Some(template) = &source.prompt_template {

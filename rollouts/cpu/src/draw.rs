@@ -1,0 +1,186 @@
+//! Drawing a token for each row of logits.
+//!
+//! A token is drawn by inverting the cumulative distribution at one number of `[0, 1)`. One pass over the logits finds
+//! the maximum, the sum and the entropy of every stretch of the vocabulary; a second one looks at a single stretch.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::exp::exp;
+use crate::rows::{LANES, Rows};
+use crate::team::Team;
+
+/// What was drawn for a row; log-probability and entropy in nats, of the distribution at the temperature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Draw {
+    /// The token.
+    pub id: u32,
+    /// Its log-probability.
+    pub logp: f32,
+    /// The entropy of the distribution.
+    pub entropy: f32,
+}
+
+/// How a token is chosen.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice<'a> {
+    /// The likeliest, the first of equals.
+    Likeliest,
+    /// By a number of `[0, 1)` for each row.
+    Uniform(&'a [f64]),
+}
+
+/// Tokens of a stretch.
+const STRETCH: usize = 256;
+
+/// Draws a token for each row of logits, after division by the temperature.
+///
+/// # Panics
+///
+/// If there is not a number for each row.
+pub fn draw(team: &Team, logits: &Rows, temperature: f32, choice: Choice<'_>) -> Vec<Draw> {
+    if let Choice::Uniform(uniform) = choice {
+        assert_eq!(uniform.len(), logits.n_rows(), "a number for each row");
+    }
+    let arch = Arch::new();
+    let n_stretches = logits.n_features().div_ceil(STRETCH);
+    let mut summaries = vec![Summary::default(); n_stretches * logits.blocks.len()];
+    let stretches = logits.blocks.iter().flat_map(|block| block.chunks(STRETCH * LANES));
+    team.for_each(stretches.zip(&mut summaries), |(logits, summary)| {
+        *summary = arch.dispatch(Summarise { logits, scale: 1.0 / temperature });
+    });
+    let mut drawn = vec![Draw { id: 0, logp: 0.0, entropy: 0.0 }; logits.n_rows()];
+    team.for_each(drawn.iter_mut().enumerate(), |(row, drawn)| {
+        let (block, lane) = (row / LANES, row % LANES);
+        let summaries = &summaries[block * n_stretches..][..n_stretches];
+        let row_logits = Column { logits: &logits.blocks[block], lane, scale: 1.0 / temperature };
+        *drawn = row_logits.draw(
+            summaries,
+            match choice {
+                Choice::Likeliest => None,
+                Choice::Uniform(uniform) => Some(uniform[row]),
+            },
+        );
+    });
+    drawn
+}
+
+/// A stretch of the vocabulary, for sixteen rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Summary {
+    /// The largest `z`, `z = logit / temperature`.
+    max: [f32; LANES],
+    /// `Σ exp(z − max)`.
+    sum: [f32; LANES],
+    /// `Σ exp(z − max) · (z − max)`.
+    product: [f32; LANES],
+}
+
+struct Summarise<'a> {
+    logits: &'a [f32],
+    scale: f32,
+}
+
+impl WithSimd for Summarise<'_> {
+    type Output = Summary;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Summary {
+        let vectors = LANES / S::F32_LANES;
+        let logits = S::as_simd_f32s(self.logits).0;
+        let scale = simd.splat_f32s(self.scale);
+        let mut summary = Summary::default();
+        let column = |v: usize| logits.iter().skip(v).step_by(vectors).map(|&z| simd.mul_f32s(z, scale));
+        for v in 0..vectors {
+            let max = column(v).fold(simd.splat_f32s(f32::NEG_INFINITY), |max, z| simd.max_f32s(max, z));
+            let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
+            for z in column(v) {
+                let below = simd.sub_f32s(z, max);
+                let weight = exp(simd, below);
+                sum = simd.add_f32s(sum, weight);
+                product = simd.mul_add_f32s(weight, below, product);
+            }
+            S::as_mut_simd_f32s(&mut summary.max).0[v] = max;
+            S::as_mut_simd_f32s(&mut summary.sum).0[v] = sum;
+            S::as_mut_simd_f32s(&mut summary.product).0[v] = product;
+        }
+        summary
+    }
+}
+
+/// The logits of one row.
+struct Column<'a> {
+    logits: &'a [f32],
+    lane: usize,
+    scale: f32,
+}
+
+impl Column<'_> {
+    fn z(&self, id: usize) -> f64 {
+        f64::from(self.logits[id * LANES + self.lane] * self.scale)
+    }
+
+    fn ids(&self, stretch: usize) -> std::ops::Range<usize> {
+        stretch * STRETCH..((stretch + 1) * STRETCH).min(self.logits.len() / LANES)
+    }
+
+    fn draw(&self, summaries: &[Summary], uniform: Option<f64>) -> Draw {
+        let of = |summary: &Summary| {
+            let [max, sum, product] = [summary.max, summary.sum, summary.product].map(|x| f64::from(x[self.lane]));
+            (max, sum, product)
+        };
+        let max = summaries.iter().map(|summary| of(summary).0).fold(f64::NEG_INFINITY, f64::max);
+        // Weights of the stretches relative to the likeliest token.
+        let weight = |summary: &Summary| {
+            let (own_max, sum, _) = of(summary);
+            sum * (own_max - max).exp()
+        };
+        let total: f64 = summaries.iter().map(weight).sum();
+        let id = match uniform {
+            None => self.likeliest(summaries, max),
+            Some(uniform) => self.invert(summaries.iter().map(weight), max, uniform * total),
+        };
+        // Σ p (z − max), stretch by stretch.
+        let mean: f64 = summaries
+            .iter()
+            .map(|summary| {
+                let (own_max, sum, product) = of(summary);
+                (own_max - max).exp() * (product + sum * (own_max - max))
+            })
+            .sum::<f64>()
+            / total;
+        let logp = self.z(id) - max - total.ln();
+        Draw { id: id as u32, logp: logp as f32, entropy: (total.ln() - mean) as f32 }
+    }
+
+    fn likeliest(&self, summaries: &[Summary], max: f64) -> usize {
+        let stretch = summaries.iter().position(|summary| f64::from(summary.max[self.lane]) == max).unwrap_or(0);
+        self.ids(stretch).find(|&id| self.z(id) == max).unwrap_or(0)
+    }
+
+    /// Finds the first token at which the cumulated weight exceeds the target; where rounding lets the target escape
+    /// upwards, the likeliest of the last stretch looked at.
+    fn invert(&self, weights: impl Iterator<Item = f64>, max: f64, target: f64) -> usize {
+        let mut before = 0.0;
+        let mut last = 0;
+        for (stretch, weight) in weights.enumerate() {
+            if weight > 0.0 {
+                last = stretch;
+                if before + weight > target {
+                    if let Some(id) = self.invert_within(stretch, max, target - before) {
+                        return id;
+                    }
+                }
+            }
+            before += weight;
+        }
+        self.ids(last).max_by(|&a, &b| self.z(a).total_cmp(&self.z(b))).unwrap_or(0)
+    }
+
+    fn invert_within(&self, stretch: usize, max: f64, target: f64) -> Option<usize> {
+        let mut cumulated = 0.0;
+        self.ids(stretch).find(|&id| {
+            cumulated += (self.z(id) - max).exp();
+            cumulated > target
+        })
+    }
+}

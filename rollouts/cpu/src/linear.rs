@@ -1,0 +1,242 @@
+//! Matrix products of few rows.
+//!
+//! Sixteen to sixty-four rows stand in the lanes of one to four vectors. A weight is loaded once, copied into all lanes,
+//! and multiplied into as many sums as registers can hold: 24 with 32 registers, 12 with 16. The matrix is read as the
+//! trainer keeps it, each of its rows a stream that the processor fetches ahead; nothing is packed or copied.
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::rows::{LANES, Rows};
+use crate::team::Team;
+
+/// A matrix `[out, in]`, row by row, with a bias `[out]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    n_in: usize,
+}
+
+/// Blocks of rows that share one pass over the matrix.
+const BLOCKS: usize = 4;
+
+/// Inputs between two checks of bounds.
+const STEP: usize = 16;
+
+/// Outputs computed by one piece of work are a multiple of this: of the tile heights 6, 8, 12 and 24.
+const PIECE: usize = 24;
+
+/// What happens to a product when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// It replaces what was there.
+    Set,
+    /// It is added, as residual connections want it.
+    Add,
+}
+
+impl<'a> Linear<'a> {
+    /// Takes a matrix `[out, n_in]` and perhaps a bias `[out]`.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not fit each other.
+    pub fn new(weight: &'a [f32], bias: Option<&'a [f32]>, n_in: usize) -> Self {
+        assert!(n_in > 0 && weight.len().is_multiple_of(n_in), "{} weights for {n_in} inputs", weight.len());
+        assert!(bias.is_none_or(|bias| bias.len() == weight.len() / n_in), "a bias for each output");
+        Self { weight, bias, n_in }
+    }
+
+    /// Returns the number of outputs.
+    pub fn n_out(&self) -> usize {
+        self.weight.len() / self.n_in
+    }
+
+    /// Computes `y = x · weightᵀ + bias`, or adds it to `y`.
+    pub(crate) fn apply(&self, team: &Team, x: &Rows, y: &mut Rows, write: Write) {
+        assert_eq!((x.n_features(), y.n_features(), x.blocks.len()), (self.n_in, self.n_out(), y.blocks.len()));
+        let per_piece = self.n_out().div_ceil(4 * team.n_threads()).next_multiple_of(PIECE);
+        let mut pieces: Vec<Piece<'_>> = vec![];
+        // Pieces of the same weights follow each other, so that the second finds them in a cache.
+        for (x, y) in x.blocks.chunks(BLOCKS).zip(y.blocks.chunks_mut(BLOCKS)) {
+            let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
+            for first in (0..self.n_out()).step_by(per_piece) {
+                let y = outs.iter_mut().filter_map(Iterator::next).collect();
+                pieces.push(Piece { linear: *self, first, x, y, write });
+            }
+        }
+        pieces.sort_by_key(|piece| piece.first);
+        let arch = Arch::new();
+        team.for_each(pieces, |piece| arch.dispatch(piece));
+    }
+}
+
+/// Some outputs of up to four blocks of rows.
+struct Piece<'a> {
+    linear: Linear<'a>,
+    /// The first output.
+    first: usize,
+    x: &'a [Vec<f32>],
+    y: Vec<&'a mut [f32]>,
+    write: Write,
+}
+
+impl WithSimd for Piece<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // With narrower vectors, the blocks take their turns.
+        match (S::F32_LANES, self.x.len()) {
+            (16, 4) => self.tiles::<S, 6, 4, 1>(simd, 0),
+            (16, 3) => self.tiles::<S, 8, 3, 1>(simd, 0),
+            (16, 2) => self.tiles::<S, 12, 2, 1>(simd, 0),
+            (16, _) => self.tiles::<S, 24, 1, 1>(simd, 0),
+            (8, n) => (0..n).for_each(|block| self.tiles::<S, 6, 1, 2>(simd, block)),
+            (4, n) => (0..n).for_each(|block| self.tiles::<S, 6, 1, 4>(simd, block)),
+            (_, n) => (0..n).for_each(|block| self.tiles::<S, 1, 1, 16>(simd, block)),
+        }
+    }
+}
+
+impl Piece<'_> {
+    /// Walks over the outputs, `N` at a time, for `B` blocks of `V` vectors each.
+    #[inline(always)]
+    fn tiles<S: Simd, const N: usize, const B: usize, const V: usize>(&mut self, simd: S, block: usize) {
+        let n_out = self.y[block].len() / LANES;
+        let full = n_out - n_out % N;
+        for at in (0..full).step_by(N) {
+            self.tile::<S, N, B, V>(simd, block, at);
+        }
+        for at in full..n_out {
+            self.tile::<S, 1, B, V>(simd, block, at);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const N: usize, const B: usize, const V: usize>(&mut self, simd: S, block: usize, at: usize) {
+        let Linear { weight, bias, n_in } = self.linear;
+        let first = self.first + at;
+        let w: [&[f32]; N] = std::array::from_fn(|i| &weight[(first + i) * n_in..][..n_in]);
+        let x: [&[S::f32s]; B] = std::array::from_fn(|b| vectors::<S>(&self.x[block + b], n_in * V));
+        let sums = products::<S, N, B, V>(simd, w, x);
+        for (b, sums) in sums.iter().enumerate() {
+            let y = S::as_mut_simd_f32s(&mut self.y[block + b][at * LANES..][..N * LANES]).0;
+            for (i, sums) in sums.iter().enumerate() {
+                let bias = simd.splat_f32s(bias.map_or(0.0, |bias| bias[first + i]));
+                for (v, &sum) in sums.iter().enumerate() {
+                    let sum = simd.add_f32s(sum, bias);
+                    let to = &mut y[i * V + v];
+                    *to = if self.write == Write::Add { simd.add_f32s(*to, sum) } else { sum };
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn vectors<S: Simd>(block: &[f32], n: usize) -> &[S::f32s] {
+    &S::as_simd_f32s(block).0[..n]
+}
+
+/// Multiplies `N` rows of a matrix with `B` blocks of `V` vectors: `N · B · V` sums that stay in registers.
+///
+/// Each sum is one chain over the inputs, in their order, whatever `N`, `B` and `V`.
+#[inline(always)]
+fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
+    simd: S,
+    w: [&[f32]; N],
+    x: [&[S::f32s]; B],
+) -> [[[S::f32s; V]; N]; B] {
+    let n_in = w[0].len();
+    let mut sums = [[[simd.splat_f32s(0.0); V]; N]; B];
+    let whole = n_in - n_in % STEP;
+    for at in (0..whole).step_by(STEP) {
+        let w: [&[f32]; N] = std::array::from_fn(|i| &w[i][at..at + STEP]);
+        let x: [&[S::f32s]; B] = std::array::from_fn(|b| &x[b][at * V..(at + STEP) * V]);
+        for j in 0..STEP {
+            step::<S, N, B, V>(simd, &w, &x, j, &mut sums);
+        }
+    }
+    for j in whole..n_in {
+        step::<S, N, B, V>(simd, &w, &x, j, &mut sums);
+    }
+    sums
+}
+
+#[inline(always)]
+fn step<S: Simd, const N: usize, const B: usize, const V: usize>(
+    simd: S,
+    w: &[&[f32]; N],
+    x: &[&[S::f32s]; B],
+    j: usize,
+    sums: &mut [[[S::f32s; V]; N]; B],
+) {
+    let x: [[S::f32s; V]; B] = std::array::from_fn(|b| std::array::from_fn(|v| x[b][j * V + v]));
+    for i in 0..N {
+        let w = simd.splat_f32s(w[i][j]);
+        for b in 0..B {
+            for v in 0..V {
+                sums[b][i][v] = simd.mul_add_f32s(w, x[b][v], sums[b][i][v]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(i: usize) -> f32 {
+        (i * 2_654_435_761 % 1000) as f32 / 500.0 - 1.0
+    }
+
+    fn rows(n_rows: usize, n_features: usize) -> Rows {
+        let mut rows = Rows::zeros(n_rows, n_features);
+        for row in 0..n_rows {
+            let features: Vec<f32> = (0..n_features).map(|f| number(row * 77 + f)).collect();
+            rows.set(row, &features);
+        }
+        rows
+    }
+
+    fn product(n_rows: usize, n_in: usize, n_out: usize, write: Write, threads: usize) -> Rows {
+        let weight: Vec<f32> = (0..n_in * n_out).map(|i| number(i + 5)).collect();
+        let bias: Vec<f32> = (0..n_out).map(|i| number(i + 9)).collect();
+        let mut y = rows(n_rows, n_out);
+        let linear = Linear::new(&weight, Some(&bias), n_in);
+        linear.apply(&Team::new(threads), &rows(n_rows, n_in), &mut y, write);
+        y
+    }
+
+    /// In float64, element by element.
+    #[test]
+    fn every_shape_equals_the_plain_sum() {
+        for (n_rows, n_in, n_out) in
+            [(1, 1, 1), (5, 7, 3), (16, 16, 24), (33, 40, 50), (48, 19, 31), (64, 64, 96), (130, 33, 29)]
+        {
+            for write in [Write::Set, Write::Add] {
+                let y = product(n_rows, n_in, n_out, write, 2);
+                for row in 0..n_rows {
+                    let y = y.row(row);
+                    for out in 0..n_out {
+                        let before = if write == Write::Add { f64::from(number(row * 77 + out)) } else { 0.0 };
+                        let sum: f64 = (0..n_in)
+                            .map(|i| f64::from(number(out * n_in + i + 5)) * f64::from(number(row * 77 + i)))
+                            .sum();
+                        let expected = before + f64::from(number(out + 9)) + sum;
+                        assert!((f64::from(y[out]) - expected).abs() < 1e-4, "{n_rows}x{n_in}x{n_out} at {row}, {out}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_do_not_feel_each_other_nor_the_threads() {
+        let alone = product(1, 70, 50, Write::Set, 1).row(0);
+        for n_rows in [2, 16, 17, 40, 64, 200] {
+            assert_eq!(product(n_rows, 70, 50, Write::Set, 3).row(0), alone, "{n_rows} rows");
+        }
+    }
+}

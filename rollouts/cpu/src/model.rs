@@ -1,0 +1,173 @@
+//! The forward pass of a decoder-only transformer (Llama, Qwen and their like) over the new tokens of some sequences.
+
+use crate::attention::{Place, Rotation, attend, remember};
+use crate::gate::silu_mul;
+use crate::linear::{Linear, Write};
+use crate::norm::rms_norm;
+use crate::rows::Rows;
+use crate::sequence::Sequence;
+use crate::team::Team;
+
+/// The sizes of a transformer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sizes {
+    /// Number of layers.
+    pub n_layers: usize,
+    /// Width of the residual stream, `D`.
+    pub hidden_size: usize,
+    /// Width inside the feed-forward block, `F`.
+    pub intermediate_size: usize,
+    /// Query heads, `H`.
+    pub n_heads: usize,
+    /// Key and value heads, `H_kv`; divides `H`.
+    pub n_kv_heads: usize,
+    /// Width of a head; even.
+    pub head_dim: usize,
+    /// Added to the mean square in RMSNorm.
+    pub norm_eps: f32,
+}
+
+/// A transformer whose weights belong to somebody else.
+#[derive(Debug)]
+pub struct Model<'a> {
+    /// The sizes.
+    pub sizes: Sizes,
+    /// Angular frequencies of the rotation, `[head_dim / 2]`, radians a position.
+    pub frequencies: Vec<f32>,
+    /// `[V, D]`.
+    pub embedding: &'a [f32],
+    /// The layers.
+    pub layers: Vec<LayerWeights<'a>>,
+    /// `[D]`.
+    pub norm: &'a [f32],
+    /// `[V, D]`.
+    pub head: Linear<'a>,
+}
+
+/// The weights of a layer.
+#[derive(Debug)]
+pub struct LayerWeights<'a> {
+    /// `[D]`.
+    pub attention_norm: &'a [f32],
+    /// The attention block.
+    pub attention: AttentionWeights<'a>,
+    /// `[D]`.
+    pub mlp_norm: &'a [f32],
+    /// Gate, then up: `[2 F, D]`.
+    pub gate_up: Linear<'a>,
+    /// `[D, F]`.
+    pub down: Linear<'a>,
+}
+
+/// The weights of an attention block.
+#[derive(Debug)]
+pub struct AttentionWeights<'a> {
+    /// Queries, keys and values: `[(H + 2 H_kv) · head_dim, D]`.
+    pub qkv: Linear<'a>,
+    /// Norms of queries and keys, where the model has them.
+    pub qk_norm: Option<QkNorm<'a>>,
+    /// `[D, H · head_dim]`.
+    pub out: Linear<'a>,
+}
+
+/// Norms of queries and keys (Qwen3), `[head_dim]` each.
+#[derive(Clone, Copy, Debug)]
+pub struct QkNorm<'a> {
+    /// Of queries.
+    pub q: &'a [f32],
+    /// Of keys.
+    pub k: &'a [f32],
+}
+
+/// A token to be added to a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its id, below `V`.
+    pub id: u32,
+    /// The index of its sequence.
+    pub sequence: usize,
+}
+
+impl Model<'_> {
+    /// Appends tokens to their sequences and returns the final hidden states, a row for each token.
+    ///
+    /// The tokens of a sequence stand together, in their order, and sequences in theirs.
+    ///
+    /// # Panics
+    ///
+    /// If tokens are out of order or of no sequence, or an id is not below `V`.
+    pub fn forward(&self, team: &Team, tokens: &[NewToken], sequences: &mut [Sequence]) -> Rows {
+        let Self { sizes, .. } = self;
+        let places = place(tokens, sequences);
+        let rotation = Rotation::at(&places, &self.frequencies);
+        let rows = |n_features| Rows::zeros(tokens.len(), n_features);
+        let (d, q_width) = (sizes.hidden_size, sizes.n_heads * sizes.head_dim);
+        let mut x = rows(d);
+        for (row, token) in tokens.iter().enumerate() {
+            x.set(row, &self.embedding[token.id as usize * d..][..d]);
+        }
+        let (mut normed, mut mixed) = (rows(d), rows(q_width));
+        let mut qkv = rows(q_width + 2 * sizes.n_kv_heads * sizes.head_dim);
+        let (mut gate_up, mut inner) = (rows(2 * sizes.intermediate_size), rows(sizes.intermediate_size));
+        for (i, layer) in self.layers.iter().enumerate() {
+            rms_norm(team, &x, layer.attention_norm, sizes.norm_eps, &mut normed);
+            layer.attention.qkv.apply(team, &normed, &mut qkv, Write::Set);
+            rotation.apply(team, sizes, layer.attention.qk_norm, &mut qkv);
+            remember(team, sizes, i, (&places, &qkv), sequences);
+            attend(team, sizes, i, (&places, &qkv), sequences, &mut mixed);
+            layer.attention.out.apply(team, &mixed, &mut x, Write::Add);
+
+            rms_norm(team, &x, layer.mlp_norm, sizes.norm_eps, &mut normed);
+            layer.gate_up.apply(team, &normed, &mut gate_up, Write::Set);
+            silu_mul(team, &gate_up, &mut inner);
+            layer.down.apply(team, &inner, &mut x, Write::Add);
+        }
+        rms_norm(team, &x, self.norm, sizes.norm_eps, &mut normed);
+        normed
+    }
+
+    /// Computes the logits `[V]` of some rows of hidden states.
+    pub fn logits(&self, team: &Team, hidden: &Rows) -> Rows {
+        let mut logits = Rows::zeros(hidden.n_rows(), self.head.n_out());
+        self.head.apply(team, hidden, &mut logits, Write::Set);
+        logits
+    }
+
+    /// Computes the keys and values of prompts, and the logits `[V]` after the last token of each.
+    ///
+    /// # Panics
+    ///
+    /// If a prompt is empty, or an id is not below `V`.
+    pub fn prefill(&self, team: &Team, prompts: &[&[u32]]) -> (Vec<Sequence>, Rows) {
+        assert!(prompts.iter().all(|prompt| !prompt.is_empty()), "a prompt needs at least one token");
+        let mut sequences: Vec<Sequence> = prompts.iter().map(|_| Sequence::new(&self.sizes)).collect();
+        let tokens: Vec<NewToken> = prompts
+            .iter()
+            .enumerate()
+            .flat_map(|(sequence, prompt)| prompt.iter().map(move |&id| NewToken { id, sequence }))
+            .collect();
+        let hidden = self.forward(team, &tokens, &mut sequences);
+        let ends = prompts.iter().scan(0, |end, prompt| {
+            *end += prompt.len();
+            Some(*end - 1)
+        });
+        let last = hidden.select(&ends.collect::<Vec<_>>());
+        (sequences, self.logits(team, &last))
+    }
+}
+
+/// Counts the tokens into their sequences and says where each stands.
+fn place(tokens: &[NewToken], sequences: &mut [Sequence]) -> Vec<Place> {
+    let mut places = Vec::with_capacity(tokens.len());
+    for run in tokens.chunk_by(|a, b| a.sequence == b.sequence) {
+        let sequence = &mut sequences[run[0].sequence];
+        let before = sequence.n_tokens();
+        sequence.grow(run.len());
+        places.extend((0..run.len()).map(|i| Place { sequence: run[0].sequence, position: before + i }));
+    }
+    assert!(
+        places.is_sorted_by_key(|place| (place.sequence, place.position)),
+        "tokens stand in the order of sequences"
+    );
+    places
+}

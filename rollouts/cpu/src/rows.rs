@@ -1,0 +1,68 @@
+//! Activations: one column of features for each row of the batch, sixteen rows beside each other.
+
+/// Rows beside each other in memory: the lanes of one 512-bit vector, two 256-bit vectors, or four of 128 bits.
+pub(crate) const LANES: usize = 16;
+
+/// The features of some rows, in blocks of sixteen rows: element `(row, f)` is
+/// `blocks[row / 16][f · 16 + row % 16]`.
+///
+/// Rows that fill the last block up are computed along and never looked at.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    n_rows: usize,
+    n_features: usize,
+    pub(crate) blocks: Vec<Vec<f32>>,
+}
+
+impl Rows {
+    /// Makes rows of zeros.
+    pub fn zeros(n_rows: usize, n_features: usize) -> Self {
+        let blocks = vec![vec![0.0; n_features * LANES]; n_rows.div_ceil(LANES)];
+        Self { n_rows, n_features, blocks }
+    }
+
+    /// Returns the number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Returns the number of features of a row.
+    pub fn n_features(&self) -> usize {
+        self.n_features
+    }
+
+    /// Writes the features of a row.
+    pub(crate) fn set(&mut self, row: usize, features: &[f32]) {
+        let column = self.blocks[row / LANES].iter_mut().skip(row % LANES).step_by(LANES);
+        column.zip(features).for_each(|(to, &from)| *to = from);
+    }
+
+    /// Returns the features of a row.
+    pub fn row(&self, row: usize) -> Vec<f32> {
+        self.blocks[row / LANES].iter().skip(row % LANES).step_by(LANES).copied().collect()
+    }
+
+    /// Copies some rows, in the order given.
+    pub(crate) fn select(&self, rows: &[usize]) -> Self {
+        let mut selected = Self::zeros(rows.len(), self.n_features);
+        for (to, &from) in rows.iter().enumerate() {
+            selected.set(to, &self.row(from));
+        }
+        selected
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_comes_back() {
+        let mut rows = Rows::zeros(18, 2);
+        rows.set(1, &[1.0, 2.0]);
+        rows.set(17, &[3.0, 4.0]);
+        assert_eq!((rows.row(1), rows.row(17), rows.row(16)), (vec![1.0, 2.0], vec![3.0, 4.0], vec![0.0, 0.0]));
+        let selected = rows.select(&[17, 1]);
+        assert_eq!((selected.row(0), selected.row(1), selected.n_rows()), (vec![3.0, 4.0], vec![1.0, 2.0], 2));
+    }
+}
