@@ -73,7 +73,8 @@ impl Collector<'_> {
 
         let start = Instant::now();
         let before = self.panel.interventions();
-        let mut judged = self.judge(tasks, &completions).into_iter();
+        let span = tracing::info_span!("verify", completions = completions.iter().map(Vec::len).sum::<usize>());
+        let mut judged = span.in_scope(|| self.judge(tasks, &completions)).into_iter();
         let interventions = since(&before, &self.panel.interventions());
         let verify_s = start.elapsed().as_secs_f64();
 

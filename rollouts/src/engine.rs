@@ -54,6 +54,8 @@ pub struct Engine<'a> {
     tokenizer: &'a Tokenizer,
     sampling: &'a Sampling,
     limits: &'a GenerationLimits,
+    /// Where given, the length of each completion of each request.
+    lengths: Option<&'a [Vec<usize>]>,
 }
 
 impl<'a> Engine<'a> {
@@ -72,7 +74,15 @@ impl<'a> Engine<'a> {
         if limits.max_new_tokens == 0 || limits.max_rows == 0 {
             return Err(RolloutError::Sampling("`max_new_tokens` and `max_rows` must be at least 1".to_owned()));
         }
-        Ok(Self { transformer, tokenizer, sampling, limits })
+        Ok(Self { transformer, tokenizer, sampling, limits, lengths: None })
+    }
+
+    /// Gives each completion a limit of its own beside that of all: `lengths[i][j]` tokens, at least 1, for completion
+    /// `j` of request `i`.
+    #[must_use]
+    pub fn with_lengths(mut self, lengths: &'a [Vec<usize>]) -> Self {
+        self.lengths = Some(lengths);
+        self
     }
 
     /// Generates the completions of all requests, in their order.
@@ -88,6 +98,7 @@ impl<'a> Engine<'a> {
         noise: Noise,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Completion>>, RolloutError> {
+        let _span = tracing::info_span!("generate", requests = requests.len()).entered();
         let mut run = Run::new(self, requests, noise)?;
         while run.admit(progress) {
             run.decode();
@@ -95,6 +106,12 @@ impl<'a> Engine<'a> {
             run.release();
         }
         Ok(run.finish())
+    }
+
+    /// The most tokens of a completion.
+    fn length_of(&self, request: usize, index: usize) -> usize {
+        let limit = self.limits.max_new_tokens;
+        self.lengths.map_or(limit, |lengths| lengths[request][index].min(limit))
     }
 
     fn check_fits(&self, request: &Request<'_>) -> Result<(), RolloutError> {
@@ -192,6 +209,7 @@ impl<'a> Run<'a> {
             n_ready += 1;
         }
         if !prompts.is_empty() {
+            let _span = tracing::info_span!("prefill", prompts = prompts.len()).entered();
             let ids: Vec<&[u32]> = prompts.iter().map(|&request| self.requests[request].prompt).collect();
             let (caches, logits) = self.engine.transformer.prefill(&ids);
             for (row, (request, cache)) in prompts.into_iter().zip(caches).enumerate() {
@@ -248,6 +266,7 @@ impl<'a> Run<'a> {
 
     /// Computes and draws the next token of every row.
     fn decode(&mut self) {
+        let _span = tracing::info_span!("decode", rows = self.rows.len()).entered();
         let last: Vec<u32> =
             self.rows.iter().map(|row| *row.completion.ids.last().expect("a row has its first token")).collect();
         let logits = self.engine.transformer.decode(&mut self.cache, &last);
@@ -257,6 +276,7 @@ impl<'a> Run<'a> {
     }
 
     fn draw_into(&self, logits: &Tensor, rows: &mut [Row<'a>]) {
+        let _span = tracing::info_span!("draw", rows = rows.len()).entered();
         let uniform: Vec<f64> = rows.iter_mut().map(|row| row.noise.unit()).collect();
         let Drawn { ids, logp, entropy } = draw(logits, self.engine.sampling, &uniform);
         for (i, row) in rows.iter_mut().enumerate() {
@@ -275,7 +295,7 @@ impl<'a> Run<'a> {
         } else if row.stop_finder.as_mut().is_some_and(|finder| finder.push(id)) {
             row.completion.stop = Stop::Stop;
             row.done = true;
-        } else if row.completion.ids.len() == limits.max_new_tokens {
+        } else if row.completion.ids.len() >= self.engine.length_of(row.request, row.index) {
             row.done = true;
         }
     }

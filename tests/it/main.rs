@@ -3,6 +3,7 @@
 mod advantages;
 mod agreement;
 mod bad_input;
+mod bench;
 mod command;
 mod command_line;
 mod configs;

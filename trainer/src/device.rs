@@ -37,6 +37,16 @@ pub fn set_threads(threads: usize) {
     }
 }
 
+/// The version of libtorch that the bindings are made for.
+pub const LIBTORCH: &str = "2.11.0";
+
+/// Waits until a device has done all that it was asked; CPUs always have.
+pub fn synchronize(device: Device) {
+    if let Device::Cuda(index) = device {
+        Cuda::synchronize(index as i64);
+    }
+}
+
 /// Names a device.
 pub fn name(device: Device) -> String {
     match device {
@@ -46,7 +56,8 @@ pub fn name(device: Device) -> String {
     }
 }
 
-fn cpu_name() -> Option<String> {
+/// Returns the name of the CPU, where the system tells.
+pub fn cpu_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
@@ -59,20 +70,15 @@ pub fn matmul_peak(device: Device) -> f64 {
     let (size, kind) = if device == Device::Cpu { (768_i64, Kind::Float) } else { (8192, Kind::BFloat16) };
     let _guard = tch::no_grad_guard();
     let matrix = Tensor::ones([size, size], (kind, device));
-    let wait = || {
-        if let Device::Cuda(index) = device {
-            Cuda::synchronize(index as i64);
-        }
-    };
     let product = || matrix.matmul(&matrix);
     let _ = product();
-    wait();
+    synchronize(device);
     let operations = 2.0 * (size as f64).powi(3);
     (0..8)
         .map(|_| {
             let start = Instant::now();
             let _ = product();
-            wait();
+            synchronize(device);
             operations / start.elapsed().as_secs_f64()
         })
         .fold(0.0, f64::max)

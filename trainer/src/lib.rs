@@ -9,6 +9,7 @@
 
 pub mod advantage;
 pub mod aggregate;
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod curves;
@@ -28,3 +29,4 @@ pub mod setup;
 pub mod sft;
 pub mod step;
 pub mod stop;
+pub mod trace;

@@ -127,6 +127,7 @@ impl Run {
 
     /// Samples, judges, selects, updates, records.
     fn step(&mut self, step: u64, progress: &Progress) -> anyhow::Result<()> {
+        let _span = tracing::info_span!("step", step).entered();
         let start = Instant::now();
         let mut times = StepTimes::default();
         let flops_before = self.state.compute.flops_total();
@@ -168,6 +169,7 @@ impl Run {
             step,
             compute: &self.state.compute,
         };
+        let _recording = tracing::info_span!("record").entered();
         if self.is_due(self.config.rollouts.record_every, step) {
             self.folder.write_lines("rollouts", step, &rollout_records(step, &groups, &selected.advantages))?;
         }
@@ -180,6 +182,7 @@ impl Run {
 
     /// Samples groups until the step is full or has been refilled often enough.
     fn sample(&mut self, step: u64, sampler: &Transformer, progress: &Progress) -> anyhow::Result<Sampled> {
+        let _span = tracing::info_span!("collect").entered();
         let mut sampled = Sampled::default();
         let mut drawn: Vec<usize> = vec![];
         let mut n_live = 0;
@@ -241,11 +244,14 @@ impl Run {
         let filter = &self.config.filter;
         let kept: Vec<usize> = (0..groups.len()).filter(|&i| filter.keeps(&groups[i])).collect();
         let kept_groups: Vec<&Group> = kept.iter().map(|&i| &groups[i]).collect();
-        let old = (self.config.loss.correction != Correction::None).then(|| self.score(sampler, &kept_groups));
+        let old = (self.config.loss.correction != Correction::None)
+            .then(|| tracing::info_span!("old_logp").in_scope(|| self.score(sampler, &kept_groups)));
         let reference = self.reference.take(); // `score` counts operations and needs the rest of the run
-        let reference_logp = reference.as_ref().map(|reference| self.score(reference, &kept_groups));
+        let span = tracing::info_span!("reference_logp");
+        let reference_logp = reference.as_ref().map(|reference| span.in_scope(|| self.score(reference, &kept_groups)));
         self.reference = reference;
 
+        let _span = tracing::info_span!("advantage").entered();
         let parts = part_rewards(&kept_groups, reference_logp.as_deref(), self.config.advantage.reward_kl);
         let sizes: Vec<usize> = kept_groups.iter().map(|group| group.rollouts.len()).collect();
         let n_tokens: Vec<usize> =
@@ -408,6 +414,7 @@ impl Run {
         examples: &[Example],
         progress: &Progress,
     ) -> anyhow::Result<()> {
+        let _span = tracing::info_span!("warm_start", step).entered();
         let start = Instant::now();
         let optimizer = OptimizerConfig {
             lr: config.lr,
@@ -468,6 +475,7 @@ impl Run {
         if self.tasks.eval.is_empty() {
             return Ok(());
         }
+        let _span = tracing::info_span!("evaluate", step).entered();
         progress.phase("evaluate");
         let sampler = self.learner.sampler();
         let limits = self.limits(self.config.eval_max_new_tokens());
@@ -491,6 +499,7 @@ impl Run {
         if self.saved.as_ref().is_some_and(|(saved, _)| *saved == position) {
             return Ok(());
         }
+        let _span = tracing::info_span!("checkpoint").entered();
         self.state.order = self.order.state().clone();
         let folder = self.folder.path().join("checkpoints");
         let parts = (&self.learner, &self.tokenizer, &self.optimizer);

@@ -104,6 +104,7 @@ pub fn update(
     groups: &[TrainingGroup<'_>],
     settings: &UpdateSettings<'_>,
 ) -> StepOutcome {
+    let _span = tracing::info_span!("update", groups = groups.len()).entered();
     let mut outcome = StepOutcome::default();
     let n_updates = settings.optimizer.updates_per_batch.clamp(1, groups.len().max(1));
     let mut rest = groups;
@@ -112,7 +113,7 @@ pub fn update(
         rest = later;
         optimizer.zero_gradients();
         accumulate(learner, now, settings, i == 0, &mut outcome);
-        outcome.update = optimizer.step(settings.optimizer, settings.lr);
+        outcome.update = tracing::info_span!("optimizer").in_scope(|| optimizer.step(settings.optimizer, settings.lr));
         if outcome.update.is_none() {
             break;
         }
@@ -139,7 +140,9 @@ fn accumulate(
     for slices in micro_batches(&lengths, settings.optimizer.tokens_per_micro_batch) {
         let trainee = learner.trainee();
         let batch = batch_of(groups, &slices, &trainee);
-        let scored = trainee.score_for_training(&batch, settings.temperature);
+        let scored =
+            tracing::info_span!("forward").in_scope(|| trainee.score_for_training(&batch, settings.temperature));
+        let span = tracing::info_span!("loss").entered();
         let logp = scored.scores.logp.copy().set_requires_grad(true);
         let entropy = scored.scores.entropy.copy().set_requires_grad(settings.loss.entropy != 0.0);
         let tokens = loss_tokens(groups, &slices, &weights, (logp, entropy), entropy_weight);
@@ -150,7 +153,9 @@ fn accumulate(
         loss.value.backward();
         outcome.sums.add(&loss.sums);
         let entropy_gradient = tokens.entropy.requires_grad().then(|| tokens.entropy.grad());
-        scored.backward(&ScoreGradient { logp: tokens.logp.grad(), entropy: entropy_gradient });
+        drop(span);
+        let gradient = ScoreGradient { logp: tokens.logp.grad(), entropy: entropy_gradient };
+        tracing::info_span!("backward").in_scope(|| scored.backward(&gradient));
     }
     outcome.n_tokens += n_tokens as u64;
     outcome.flops += 3.0 * forward_flops(learner, &lengths);

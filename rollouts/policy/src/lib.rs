@@ -19,6 +19,7 @@ mod hf_config;
 mod linear;
 mod llama;
 pub mod logprob;
+mod matmuls;
 mod mlp;
 mod norm;
 pub mod preset;

@@ -1,5 +1,6 @@
 //! Commands. Each is a file with its arguments and what it does; data goes to stdout, words for people to stderr.
 
+mod bench;
 mod config;
 mod doctor;
 mod eval;
@@ -12,6 +13,7 @@ mod sample;
 mod score;
 mod task_spec;
 mod tasks;
+mod trace;
 mod train;
 mod verify;
 
@@ -52,6 +54,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Check, show or describe configs.
     Config(config::ConfigArgs),
+    /// Measure the speed of generation, verification and training, as JSON.
+    Bench(bench::BenchArgs),
     /// Explain this machine.
     Doctor(doctor::DoctorArgs),
 }
@@ -70,6 +74,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Fit(args) => fit::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {

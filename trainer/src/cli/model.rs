@@ -41,15 +41,20 @@ pub(super) enum DeviceArg {
     Cuda,
 }
 
+impl From<DeviceArg> for DeviceChoice {
+    fn from(device: DeviceArg) -> Self {
+        match device {
+            DeviceArg::Auto => Self::Auto,
+            DeviceArg::Cpu => Self::Cpu,
+            DeviceArg::Cuda => Self::Cuda,
+        }
+    }
+}
+
 impl ModelArgs {
     /// Reads the model, ready to sample and score.
     pub(super) fn load(&self) -> anyhow::Result<(Transformer, Tokenizer)> {
-        let choice = match self.device {
-            DeviceArg::Auto => DeviceChoice::Auto,
-            DeviceArg::Cpu => DeviceChoice::Cpu,
-            DeviceArg::Cuda => DeviceChoice::Cuda,
-        };
-        let device = choice.resolve().map_err(anyhow::Error::msg)?;
+        let device = DeviceChoice::from(self.device).resolve().map_err(anyhow::Error::msg)?;
         device::set_threads(self.threads);
         let Model { transformer, tokenizer } = Model::read(&self.model, device)?;
         let architecture = transformer.architecture().clone();

@@ -12,6 +12,7 @@ use rlvr_curves::points;
 use rlvr_verifiers::Registry;
 
 use super::output::{print, say};
+use super::trace;
 
 /// Arguments of `rlvr train` and `rlvr sft`.
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub(super) struct TrainArgs {
     /// Go on from the newest checkpoint of the run folder.
     #[arg(long)]
     resume: bool,
+    /// Write the phases of each step to this file, for chrome://tracing or ui.perfetto.dev.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Print the complete config and stop.
     #[arg(long)]
     dry_run: bool,
@@ -52,9 +56,14 @@ fn run(config: RunConfig, args: TrainArgs) -> anyhow::Result<()> {
     }
     let folder = args.out.unwrap_or_else(|| PathBuf::from("runs").join(&config.run.name));
     let opening = if args.resume { Opening::Resume } else { Opening::New };
+    let traced =
+        args.trace.as_deref().map(|path| Ok::<_, anyhow::Error>((path, trace::recorder(path)?))).transpose()?;
     stop::listen().context("Ctrl-C cannot be listened for")?;
     let run = start(config, &Registry::default(), &folder, opening, &mut say)?;
-    summarise(&run.execute()?)
+    let Some((path, recorder)) = traced else { return summarise(&run.execute()?) };
+    let outcome = recorder.record(|| run.execute())?;
+    trace::finish(&recorder, path)?;
+    summarise(&outcome)
 }
 
 /// Says in a few lines what the run came to and where things are.
