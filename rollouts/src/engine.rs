@@ -7,14 +7,14 @@
 
 use std::collections::VecDeque;
 
-use rlvr_policy::{KvCache, PromptKv, Transformer};
+use rlvr_policy::Transformer;
 use rlvr_verifiers::random::Random;
-use tch::Tensor;
 
+use crate::decoder::{CpuDecoder, Decoder, TorchDecoder};
 use crate::error::RolloutError;
 use crate::noise::Noise;
 use crate::rollout::{Completion, Stop};
-use crate::sampler::{Drawn, Sampling, draw};
+use crate::sampler::{Drawn, Sampling};
 use crate::tokenizer::Tokenizer;
 
 /// A prompt to be continued.
@@ -56,6 +56,17 @@ pub struct Engine<'a> {
     limits: &'a GenerationLimits,
     /// Where given, the length of each completion of each request.
     lengths: Option<&'a [Vec<usize>]>,
+    backend: Backend,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// `rlvr-cpu` where it can, else libtorch.
+    #[default]
+    Fastest,
+    /// libtorch everywhere: the reference.
+    Libtorch,
 }
 
 impl<'a> Engine<'a> {
@@ -74,7 +85,14 @@ impl<'a> Engine<'a> {
         if limits.max_new_tokens == 0 || limits.max_rows == 0 {
             return Err(RolloutError::Sampling("`max_new_tokens` and `max_rows` must be at least 1".to_owned()));
         }
-        Ok(Self { transformer, tokenizer, sampling, limits, lengths: None })
+        Ok(Self { transformer, tokenizer, sampling, limits, lengths: None, backend: Backend::Fastest })
+    }
+
+    /// Chooses what computes.
+    #[must_use]
+    pub fn with_backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
     }
 
     /// Gives each completion a limit of its own beside that of all: `lengths[i][j]` tokens, at least 1, for completion
@@ -99,13 +117,18 @@ impl<'a> Engine<'a> {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Completion>>, RolloutError> {
         let _span = tracing::info_span!("generate", requests = requests.len()).entered();
-        let mut run = Run::new(self, requests, noise)?;
-        while run.admit(progress) {
-            run.decode();
-            progress(run.rows.len());
-            run.release();
+        for request in requests {
+            self.check_fits(request)?;
         }
-        Ok(run.finish())
+        let model = self.transformer.on_cpu().filter(|_| self.backend == Backend::Fastest);
+        Ok(match model {
+            Some(model) => Run::new(self, CpuDecoder::new(model), requests, noise).complete(progress),
+            None => {
+                let n_rows = requests.iter().map(|request| request.n).sum::<usize>().clamp(1, self.limits.max_rows);
+                let decoder = TorchDecoder::new(self.transformer, n_rows);
+                Run::new(self, decoder, requests, noise).complete(progress)
+            }
+        })
     }
 
     /// The most tokens of a completion.
@@ -141,48 +164,49 @@ struct Row<'a> {
     done: bool,
 }
 
-/// A prompt whose completions have not all begun: its cache and the logits after it.
-struct Prefilled {
-    cache: PromptKv,
-    logits: Tensor,
-}
-
 /// One call of [`Engine::generate`].
-struct Run<'a> {
+struct Run<'a, D: Decoder> {
     engine: &'a Engine<'a>,
     requests: &'a [Request<'a>],
     noise: Noise,
     /// Completions that have not begun: (request, index).
     waiting: VecDeque<(usize, usize)>,
-    prefilled: Vec<Option<Prefilled>>,
-    cache: KvCache,
-    /// The completions being decoded, a row of the cache each.
+    /// Prompts whose completions have not all begun.
+    prefilled: Vec<Option<D::Prompt>>,
+    decoder: D,
+    /// The completions being decoded, a row of the decoder each.
     rows: Vec<Row<'a>>,
     finished: Vec<Vec<Option<Completion>>>,
 }
 
-impl<'a> Run<'a> {
-    fn new(engine: &'a Engine<'a>, requests: &'a [Request<'a>], noise: Noise) -> Result<Self, RolloutError> {
-        for request in requests {
-            engine.check_fits(request)?;
-        }
-        let total = requests.iter().map(|request| request.n).sum::<usize>();
-        Ok(Self {
+impl<'a, D: Decoder> Run<'a, D> {
+    fn new(engine: &'a Engine<'a>, decoder: D, requests: &'a [Request<'a>], noise: Noise) -> Self {
+        Self {
             engine,
             requests,
             noise,
             waiting: requests.iter().enumerate().flat_map(|(i, r)| (0..r.n).map(move |j| (i, j))).collect(),
             prefilled: requests.iter().map(|_| None).collect(),
-            cache: engine.transformer.cache(engine.limits.max_rows.min(total.max(1))),
+            decoder,
             rows: vec![],
             finished: requests.iter().map(|request| vec![None; request.n]).collect(),
-        })
+        }
+    }
+
+    fn complete(mut self, progress: &mut dyn FnMut(usize)) -> Vec<Vec<Completion>> {
+        while self.admit(progress) {
+            self.decode();
+            progress(self.rows.len());
+            self.release();
+        }
+        let complete = |completion: Option<Completion>| completion.expect("every completion was finished");
+        self.finished.into_iter().map(|group| group.into_iter().map(complete).collect()).collect()
     }
 
     /// Fills free rows with waiting completions; says whether there is anything to decode.
     fn admit(&mut self, progress: &mut dyn FnMut(usize)) -> bool {
-        while self.cache.n_free() > 0 && !self.waiting.is_empty() {
-            let n = self.cache.n_free().min(self.waiting.len());
+        while self.rows.len() < self.engine.limits.max_rows && !self.waiting.is_empty() {
+            let n = (self.engine.limits.max_rows - self.rows.len()).min(self.waiting.len());
             let entering: Vec<(usize, usize)> = self.waiting.iter().take(n).copied().collect();
             let n_ready = self.prefill(&entering);
             self.waiting.drain(..n_ready);
@@ -211,9 +235,8 @@ impl<'a> Run<'a> {
         if !prompts.is_empty() {
             let _span = tracing::info_span!("prefill", prompts = prompts.len()).entered();
             let ids: Vec<&[u32]> = prompts.iter().map(|&request| self.requests[request].prompt).collect();
-            let (caches, logits) = self.engine.transformer.prefill(&ids);
-            for (row, (request, cache)) in prompts.into_iter().zip(caches).enumerate() {
-                self.prefilled[request] = Some(Prefilled { cache, logits: logits.get(row as i64) });
+            for (request, prompt) in prompts.into_iter().zip(self.decoder.prefill(&ids)) {
+                self.prefilled[request] = Some(prompt);
             }
         }
         n_ready
@@ -221,27 +244,28 @@ impl<'a> Run<'a> {
 
     /// Draws the first token of each completion, and gives a row to those that go on.
     fn begin(&mut self, entering: &[(usize, usize)]) {
-        let logits: Vec<Tensor> =
-            entering.iter().map(|&(request, _)| self.prompt(request).logits.shallow_clone()).collect();
         let mut rows: Vec<Row<'a>> = entering.iter().map(|&(request, index)| self.row(request, index)).collect();
-        self.draw_into(&Tensor::stack(&logits, 0), &mut rows);
+        let uniform = uniform(&mut rows);
+        let prompts: Vec<&D::Prompt> = entering.iter().map(|&(request, _)| self.prompt(request)).collect();
+        let drawn = self.decoder.draw_first(&prompts, self.engine.sampling, &uniform);
+        self.extend(&mut rows, &drawn);
         for row in rows {
             if row.done {
                 self.keep(row);
             } else {
                 let prompt = self.prefilled[row.request].as_ref().expect("it was prefilled before it began");
-                self.cache.push(&prompt.cache);
+                self.decoder.push(prompt);
                 self.rows.push(row);
             }
         }
-        // A prompt whose last completion has begun is copied into every row that needs it.
+        // The rows of a prompt whose last completion has begun keep what they need of it.
         let next = self.waiting.front().map_or(self.requests.len(), |&(request, _)| request);
         for &(request, _) in entering.iter().filter(|(request, _)| *request < next) {
             self.prefilled[request] = None;
         }
     }
 
-    fn prompt(&self, request: usize) -> &Prefilled {
+    fn prompt(&self, request: usize) -> &D::Prompt {
         self.prefilled[request].as_ref().expect("it was prefilled before it began")
     }
 
@@ -269,20 +293,19 @@ impl<'a> Run<'a> {
         let _span = tracing::info_span!("decode", rows = self.rows.len()).entered();
         let last: Vec<u32> =
             self.rows.iter().map(|row| *row.completion.ids.last().expect("a row has its first token")).collect();
-        let logits = self.engine.transformer.decode(&mut self.cache, &last);
+        let uniform = uniform(&mut self.rows);
+        let drawn = self.decoder.step(&last, self.engine.sampling, &uniform);
         let mut rows = std::mem::take(&mut self.rows);
-        self.draw_into(&logits, &mut rows);
+        self.extend(&mut rows, &drawn);
         self.rows = rows;
     }
 
-    fn draw_into(&self, logits: &Tensor, rows: &mut [Row<'a>]) {
-        let _span = tracing::info_span!("draw", rows = rows.len()).entered();
-        let uniform: Vec<f64> = rows.iter_mut().map(|row| row.noise.unit()).collect();
-        let Drawn { ids, logp, entropy } = draw(logits, self.engine.sampling, &uniform);
+    /// Appends what was drawn to the completions.
+    fn extend(&self, rows: &mut [Row<'a>], drawn: &Drawn) {
         for (i, row) in rows.iter_mut().enumerate() {
-            row.completion.logp.push(logp[i]);
-            row.completion.entropy.push(entropy[i]);
-            self.append(row, ids[i]);
+            row.completion.logp.push(drawn.logp[i]);
+            row.completion.entropy.push(drawn.entropy[i]);
+            self.append(row, drawn.ids[i]);
         }
     }
 
@@ -304,7 +327,7 @@ impl<'a> Run<'a> {
     fn release(&mut self) {
         for i in (0..self.rows.len()).rev() {
             if self.rows[i].done {
-                self.cache.swap_remove(i);
+                self.decoder.swap_remove(i);
                 let row = self.rows.swap_remove(i);
                 self.keep(row);
             }
@@ -322,11 +345,11 @@ impl<'a> Run<'a> {
         }
         self.finished[row.request][row.index] = Some(completion);
     }
+}
 
-    fn finish(self) -> Vec<Vec<Completion>> {
-        let complete = |completion: Option<Completion>| completion.expect("every completion was finished");
-        self.finished.into_iter().map(|group| group.into_iter().map(complete).collect()).collect()
-    }
+/// Takes the next number of `[0, 1)` of each row's own noise.
+fn uniform(rows: &mut [Row<'_>]) -> Vec<f64> {
+    rows.iter_mut().map(|row| row.noise.unit()).collect()
 }
 
 /// Finds stop strings in text that arrives token by token.

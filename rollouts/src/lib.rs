@@ -8,6 +8,7 @@
 //! verifiers and people, and never goes back.
 
 pub mod collect;
+mod decoder;
 pub mod engine;
 mod error;
 pub mod model;

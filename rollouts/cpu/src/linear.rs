@@ -23,7 +23,7 @@ const BLOCKS: usize = 4;
 /// Inputs between two checks of bounds.
 const STEP: usize = 16;
 
-/// Outputs computed by one piece of work are a multiple of this: of the tile heights 6, 8, 12 and 24.
+/// Outputs computed by one piece of work are a multiple of this: of the tile heights 6 and 8.
 const PIECE: usize = 24;
 
 /// What happens to a product when it is written.
@@ -50,6 +50,15 @@ impl<'a> Linear<'a> {
     /// Returns the number of outputs.
     pub fn n_out(&self) -> usize {
         self.weight.len() / self.n_in
+    }
+
+    /// Computes `y = x · weightᵀ + bias`.
+    ///
+    /// # Panics
+    ///
+    /// If the sizes do not fit each other.
+    pub fn set(&self, team: &Team, x: &Rows, y: &mut Rows) {
+        self.apply(team, x, y, Write::Set);
     }
 
     /// Computes `y = x · weightᵀ + bias`, or adds it to `y`.
@@ -90,8 +99,8 @@ impl WithSimd for Piece<'_> {
         match (S::F32_LANES, self.x.len()) {
             (16, 4) => self.tiles::<S, 6, 4, 1>(simd, 0),
             (16, 3) => self.tiles::<S, 8, 3, 1>(simd, 0),
-            (16, 2) => self.tiles::<S, 12, 2, 1>(simd, 0),
-            (16, _) => self.tiles::<S, 24, 1, 1>(simd, 0),
+            (16, 2) => self.tiles::<S, 8, 2, 1>(simd, 0),
+            (16, _) => self.tiles::<S, 8, 1, 1>(simd, 0),
             (8, n) => (0..n).for_each(|block| self.tiles::<S, 6, 1, 2>(simd, block)),
             (4, n) => (0..n).for_each(|block| self.tiles::<S, 6, 1, 4>(simd, block)),
             (_, n) => (0..n).for_each(|block| self.tiles::<S, 1, 1, 16>(simd, block)),
@@ -119,7 +128,8 @@ impl Piece<'_> {
         let first = self.first + at;
         let w: [&[f32]; N] = std::array::from_fn(|i| &weight[(first + i) * n_in..][..n_in]);
         let x: [&[S::f32s]; B] = std::array::from_fn(|b| vectors::<S>(&self.x[block + b], n_in * V));
-        let sums = products::<S, N, B, V>(simd, w, x);
+        let next = &weight[((first + N) * n_in).min(weight.len())..];
+        let sums = products::<S, N, B, V>(simd, w, x, next);
         for (b, sums) in sums.iter().enumerate() {
             let y = S::as_mut_simd_f32s(&mut self.y[block + b][at * LANES..][..N * LANES]).0;
             for (i, sums) in sums.iter().enumerate() {
@@ -141,12 +151,14 @@ fn vectors<S: Simd>(block: &[f32], n: usize) -> &[S::f32s] {
 
 /// Multiplies `N` rows of a matrix with `B` blocks of `V` vectors: `N · B · V` sums that stay in registers.
 ///
-/// Each sum is one chain over the inputs, in their order, whatever `N`, `B` and `V`.
+/// Each sum is one chain over the inputs, in their order, whatever `N`, `B` and `V`. `next` are the rows that come next:
+/// rows of a few kilobytes are too short for the processor to see them coming.
 #[inline(always)]
 fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
     simd: S,
     w: [&[f32]; N],
     x: [&[S::f32s]; B],
+    next: &[f32],
 ) -> [[[S::f32s; V]; N]; B] {
     let n_in = w[0].len();
     let mut sums = [[[simd.splat_f32s(0.0); V]; N]; B];
@@ -154,6 +166,9 @@ fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
     for at in (0..whole).step_by(STEP) {
         let w: [&[f32]; N] = std::array::from_fn(|i| &w[i][at..at + STEP]);
         let x: [&[S::f32s]; B] = std::array::from_fn(|b| &x[b][at * V..(at + STEP) * V]);
+        for i in 0..N {
+            prefetch(next, i * n_in + at);
+        }
         for j in 0..STEP {
             step::<S, N, B, V>(simd, &w, &x, j, &mut sums);
         }
@@ -162,6 +177,20 @@ fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
         step::<S, N, B, V>(simd, &w, &x, j, &mut sums);
     }
     sums
+}
+
+/// Asks for a cache line of 16 numbers.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the instruction takes a pointer"))]
+fn prefetch(numbers: &[f32], at: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(number) = numbers.get(at) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: the pointer is that of a number; the instruction reads nothing and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(std::ptr::from_ref(number).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (numbers, at);
 }
 
 #[inline(always)]

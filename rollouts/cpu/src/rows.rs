@@ -21,6 +21,20 @@ impl Rows {
         Self { n_rows, n_features, blocks }
     }
 
+    /// Makes rows of the features given for each.
+    ///
+    /// # Panics
+    ///
+    /// If a row has another number of features.
+    pub fn of<'a>(rows: impl ExactSizeIterator<Item = &'a [f32]>, n_features: usize) -> Self {
+        let mut made = Self::zeros(rows.len(), n_features);
+        for (row, features) in rows.enumerate() {
+            assert_eq!(features.len(), n_features, "the features of row {row}");
+            made.set(row, features);
+        }
+        made
+    }
+
     /// Returns the number of rows.
     pub fn n_rows(&self) -> usize {
         self.n_rows

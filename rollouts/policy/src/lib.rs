@@ -21,6 +21,7 @@ mod llama;
 pub mod logprob;
 mod matmuls;
 mod mlp;
+mod native;
 mod norm;
 pub mod preset;
 mod qwen;

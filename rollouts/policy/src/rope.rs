@@ -33,7 +33,7 @@ impl Rotation {
 /// Returns the `head_dim / 2` angular frequencies, radians per position.
 ///
 /// Each step rounds to float32 as transformers does: over thousands of positions the difference would show.
-fn frequencies(rope: &Rope, head_dim: i64) -> Vec<f32> {
+pub(crate) fn frequencies(rope: &Rope, head_dim: i64) -> Vec<f32> {
     let exponents =
         Tensor::arange_start_step(0, head_dim, 2, (Kind::Int64, Device::Cpu)).to_kind(Kind::Float) / head_dim as f64;
     let plain = Tensor::pow_scalar(rope.theta, &exponents).reciprocal();

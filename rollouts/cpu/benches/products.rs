@@ -1,0 +1,94 @@
+//! Matrix products of 16 to 128 rows with the matrices of SmolLM2-135M, in operations a second, and the rate of
+//! multiply-adds that touch no memory, as the limit.
+//!
+//! ```bash
+//! cargo bench -p rlvr-cpu --bench products
+//! ```
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use pulp::{Arch, Simd, WithSimd};
+use rlvr_cpu::{Linear, Rows, Team};
+
+/// Name, outputs, inputs, and copies enough that no cache holds them.
+const MATRICES: [(&str, usize, usize, usize); 5] = [
+    ("qkv", 960, 576, 30),
+    ("out", 576, 576, 30),
+    ("gate_up", 3072, 576, 10),
+    ("down", 576, 1536, 20),
+    ("head", 49152, 576, 1),
+];
+
+fn main() {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let team = Team::new(threads);
+    println!("{threads} threads; multiply-adds alone: {:.0} GFLOP/s", limit(&team) / 1e9);
+    for (name, n_out, n_in, copies) in MATRICES {
+        print!("{name:8}");
+        let weights: Vec<Vec<f32>> = (0..copies)
+            .map(|copy| (0..n_in * n_out).map(|i| ((i * 7 + copy) % 13) as f32 / 13.0 - 0.4).collect())
+            .collect();
+        for rows in [16, 32, 48, 64, 96, 128] {
+            let x = Rows::zeros(rows, n_in);
+            let mut y = Rows::zeros(rows, n_out);
+            let seconds = best(|| {
+                for weights in &weights {
+                    Linear::new(weights, None, n_in).set(&team, &x, &mut y);
+                }
+            });
+            print!("  {rows}: {:3.0}", (2 * rows * n_in * n_out * copies) as f64 / seconds / 1e9);
+        }
+        println!();
+    }
+}
+
+fn best(mut work: impl FnMut()) -> f64 {
+    let seconds = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed().as_secs_f64()
+    };
+    (0..5).map(seconds).fold(f64::INFINITY, f64::min)
+}
+
+const ROUNDS: usize = 2_000_000;
+
+/// Multiply-adds of registers, all threads at once, in operations a second.
+fn limit(team: &Team) -> f64 {
+    let arch = Arch::new();
+    let seconds = best(|| {
+        team.for_each(0..team.n_threads(), |_| {
+            black_box(arch.dispatch(Chains));
+        });
+    });
+    arch.dispatch(Width) as f64 * (2 * 12 * ROUNDS * team.n_threads()) as f64 / seconds
+}
+
+struct Width;
+
+impl WithSimd for Width {
+    type Output = usize;
+
+    fn with_simd<S: Simd>(self, _: S) -> usize {
+        S::F32_LANES
+    }
+}
+
+struct Chains;
+
+impl WithSimd for Chains {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let (a, b) = (simd.splat_f32s(black_box(0.5)), simd.splat_f32s(black_box(0.25)));
+        let mut sums = [simd.splat_f32s(0.0); 12];
+        for _ in 0..ROUNDS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_f32s(*sum, a, b);
+            }
+        }
+        sums.into_iter().map(|sum| simd.reduce_sum_f32s(sum)).sum()
+    }
+}
