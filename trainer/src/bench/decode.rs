@@ -144,10 +144,10 @@ impl Bench<'_> {
     fn matmul_limit_s(&self, sampler: &Transformer, workload: &Workload) -> f64 {
         let counts = workload.decoded_rows(self.settings.rows);
         let repeats = if counts.len() > 4 { 3 } else { 9 };
-        let once = |rows: usize| measured(self.device, || sampler.matmuls_only(rows as i64)).wall_s;
         let typical = |rows: usize| {
-            let _warm = once(rows);
-            median(&(0..repeats).map(|_| once(rows)).collect::<Vec<_>>())
+            let mut multiply = sampler.matmuls(rows);
+            multiply(); // once to warm up
+            median(&(0..repeats).map(|_| measured(self.device, &mut multiply).wall_s).collect::<Vec<_>>())
         };
         counts.into_iter().map(|(rows, n)| n as f64 * typical(rows)).sum()
     }
