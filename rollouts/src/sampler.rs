@@ -80,6 +80,7 @@ pub struct Drawn {
 
 /// Draws a token for each row of `logits`, `[n, V]`, given a uniform number of `[0, 1)` for each.
 pub fn draw(logits: &Tensor, sampling: &Sampling, uniform: &[f64]) -> Drawn {
+    let _span = tracing::info_span!("draw", rows = uniform.len()).entered();
     let _guard = tch::no_grad_guard();
     let all = log_softmax(logits, sampling.score_temperature()); // [n, V]
     let ids = if sampling.temperature == 0.0 {

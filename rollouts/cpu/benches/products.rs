@@ -5,6 +5,8 @@
 //! cargo bench -p rlvr-cpu --bench products
 //! ```
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
 use std::hint::black_box;
 use std::time::Instant;
 

@@ -94,7 +94,7 @@ impl WithSimd for Summarise<'_> {
             let max = column(v).fold(simd.splat_f32s(f32::NEG_INFINITY), |max, z| simd.max_f32s(max, z));
             let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
             for z in column(v) {
-                let below = simd.sub_f32s(z, max);
+                let below = simd.max_f32s(simd.sub_f32s(z, max), simd.splat_f32s(-87.0)); // as `exp` takes it
                 let weight = exp(simd, below);
                 sum = simd.add_f32s(sum, weight);
                 product = simd.mul_add_f32s(weight, below, product);
@@ -165,11 +165,10 @@ impl Column<'_> {
         for (stretch, weight) in weights.enumerate() {
             if weight > 0.0 {
                 last = stretch;
-                if before + weight > target {
-                    if let Some(id) = self.invert_within(stretch, max, target - before) {
-                        return id;
-                    }
-                }
+            }
+            let found = (before + weight > target).then(|| self.invert_within(stretch, max, target - before));
+            if let Some(Some(id)) = found {
+                return id;
             }
             before += weight;
         }
@@ -182,5 +181,68 @@ impl Column<'_> {
             cumulated += (self.z(id) - max).exp();
             cumulated > target
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three rows of 700 logits, in three stretches.
+    fn logits() -> (Vec<Vec<f32>>, Rows) {
+        let value = |row: usize, id: usize| ((row * 97 + id * 31) % 211) as f32 / 40.0 - (id % 7) as f32;
+        let plain: Vec<Vec<f32>> = (0..3).map(|row| (0..700).map(|id| value(row, id)).collect()).collect();
+        let rows = Rows::of(plain.iter().map(Vec::as_slice), 700);
+        (plain, rows)
+    }
+
+    /// Log-probabilities in float64.
+    fn log_softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
+        let z: Vec<f64> = logits.iter().map(|&z| f64::from(z) / temperature).collect();
+        let max = z.iter().copied().fold(f64::MIN, f64::max);
+        let total: f64 = z.iter().map(|z| (z - max).exp()).sum();
+        z.iter().map(|z| z - max - total.ln()).collect()
+    }
+
+    #[test]
+    fn tokens_are_those_of_the_inverted_distribution() {
+        let (plain, rows) = logits();
+        let team = Team::new(2);
+        for temperature in [1.0, 0.7] {
+            for uniform in [0.0, 1e-9, 0.123, 0.5, 0.77, 0.999_999] {
+                let drawn = draw(&team, &rows, temperature as f32, Choice::Uniform(&[uniform; 3]));
+                for (logits, drawn) in plain.iter().zip(drawn) {
+                    let logp = log_softmax(logits, temperature);
+                    let mut cumulated = 0.0;
+                    let expected = logp.iter().position(|logp| {
+                        cumulated += logp.exp();
+                        cumulated > uniform
+                    });
+                    assert_eq!(Some(drawn.id as usize), expected, "{uniform}");
+                    assert!((f64::from(drawn.logp) - logp[drawn.id as usize]).abs() < 1e-5);
+                    let entropy: f64 = -logp.iter().map(|logp| logp.exp() * logp).sum::<f64>();
+                    assert!((f64::from(drawn.entropy) - entropy).abs() < 1e-5, "{} for {entropy}", drawn.entropy);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_likeliest_is_the_first_of_equals() {
+        let (mut plain, _) = logits();
+        plain[1][300] = 9.0;
+        plain[1][650] = 9.0;
+        let rows = Rows::of(plain.iter().map(Vec::as_slice), 700);
+        assert_eq!(draw(&Team::new(1), &rows, 1.0, Choice::Likeliest)[1].id, 300);
+    }
+
+    #[test]
+    fn a_certain_token_has_no_entropy() {
+        let mut one = vec![-1e30_f32; 600];
+        one[599] = 1e4;
+        let rows = Rows::of(std::iter::once(one.as_slice()), 600);
+        let drawn = draw(&Team::new(1), &rows, 1.0, Choice::Uniform(&[0.999_999_999]));
+        assert_eq!((drawn[0].id, drawn[0].logp), (599, 0.0));
+        assert!(drawn[0].entropy.abs() < 1e-30, "{}", drawn[0].entropy);
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let magic = number(12_582_912.0);
     let shifted = simd.mul_add_f32s(x, number(std::f32::consts::LOG2_E), magic);
     let n = simd.sub_f32s(shifted, magic);
-    let r = simd.mul_add_f32s(n, number(-0.693_359_375), x);
+    let r = simd.mul_add_f32s(n, number(-0.693_359_4), x);
     let r = simd.mul_add_f32s(n, number(2.121_944_4e-4), r);
     let mut sum = number(1.0 / 5040.0);
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {

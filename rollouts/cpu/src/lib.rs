@@ -32,7 +32,7 @@ pub mod sequence;
 pub mod team;
 
 pub use linear::Linear;
-pub use model::{AttentionWeights, LayerWeights, Model, NewToken, Sizes};
+pub use model::{AttentionWeights, LayerWeights, Model, NewToken, Sizes, Workspace};
 pub use rows::Rows;
 pub use sequence::{Prompt, Sequence};
 pub use team::Team;

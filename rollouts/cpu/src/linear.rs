@@ -247,14 +247,11 @@ mod tests {
             for write in [Write::Set, Write::Add] {
                 let y = product(n_rows, n_in, n_out, write, 2);
                 for row in 0..n_rows {
-                    let y = y.row(row);
-                    for out in 0..n_out {
+                    for (out, y) in y.row(row).into_iter().enumerate() {
                         let before = if write == Write::Add { f64::from(number(row * 77 + out)) } else { 0.0 };
-                        let sum: f64 = (0..n_in)
-                            .map(|i| f64::from(number(out * n_in + i + 5)) * f64::from(number(row * 77 + i)))
-                            .sum();
-                        let expected = before + f64::from(number(out + 9)) + sum;
-                        assert!((f64::from(y[out]) - expected).abs() < 1e-4, "{n_rows}x{n_in}x{n_out} at {row}, {out}");
+                        let product = |i| f64::from(number(out * n_in + i + 5)) * f64::from(number(row * 77 + i));
+                        let expected = before + f64::from(number(out + 9)) + (0..n_in).map(product).sum::<f64>();
+                        assert!((f64::from(y) - expected).abs() < 1e-4, "{n_rows}x{n_in}x{n_out} at {row}, {out}");
                     }
                 }
             }

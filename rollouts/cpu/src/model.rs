@@ -88,6 +88,35 @@ pub struct NewToken {
     pub sequence: usize,
 }
 
+/// Activations of a forward pass, kept from one to the next: fresh memory costs more than what is done with it.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// The residual stream, `[D]`.
+    x: Rows,
+    /// `[D]`.
+    normed: Rows,
+    /// Queries, keys and values, `[(H + 2 H_kv) · head_dim]`.
+    qkv: Rows,
+    /// What attention found, `[H · head_dim]`.
+    mixed: Rows,
+    /// `[2 F]`.
+    gate_up: Rows,
+    /// `[F]`.
+    inner: Rows,
+}
+
+impl Workspace {
+    fn fit(&mut self, sizes: &Sizes, n_rows: usize) {
+        let q_width = sizes.n_heads * sizes.head_dim;
+        self.x.fit(n_rows, sizes.hidden_size);
+        self.normed.fit(n_rows, sizes.hidden_size);
+        self.qkv.fit(n_rows, q_width + 2 * sizes.n_kv_heads * sizes.head_dim);
+        self.mixed.fit(n_rows, q_width);
+        self.gate_up.fit(n_rows, 2 * sizes.intermediate_size);
+        self.inner.fit(n_rows, sizes.intermediate_size);
+    }
+}
+
 impl Model<'_> {
     /// Appends tokens to their sequences and returns the final hidden states, a row for each token.
     ///
@@ -96,41 +125,43 @@ impl Model<'_> {
     /// # Panics
     ///
     /// If tokens are out of order or of no sequence, or an id is not below `V`.
-    pub fn forward(&self, team: &Team, tokens: &[NewToken], sequences: &mut [Sequence]) -> Rows {
+    pub fn forward<'w>(
+        &self,
+        team: &Team,
+        workspace: &'w mut Workspace,
+        tokens: &[NewToken],
+        sequences: &mut [Sequence],
+    ) -> &'w Rows {
         let Self { sizes, .. } = self;
         let places = place(tokens, sequences);
         let rotation = Rotation::at(&places, &self.frequencies);
-        let rows = |n_features| Rows::zeros(tokens.len(), n_features);
-        let (d, q_width) = (sizes.hidden_size, sizes.n_heads * sizes.head_dim);
-        let mut x = rows(d);
+        workspace.fit(sizes, tokens.len());
+        let Workspace { x, normed, qkv, mixed, gate_up, inner } = workspace;
         for (row, token) in tokens.iter().enumerate() {
+            let d = sizes.hidden_size;
             x.set(row, &self.embedding[token.id as usize * d..][..d]);
         }
-        let (mut normed, mut mixed) = (rows(d), rows(q_width));
-        let mut qkv = rows(q_width + 2 * sizes.n_kv_heads * sizes.head_dim);
-        let (mut gate_up, mut inner) = (rows(2 * sizes.intermediate_size), rows(sizes.intermediate_size));
         for (i, layer) in self.layers.iter().enumerate() {
-            rms_norm(team, &x, layer.attention_norm, sizes.norm_eps, &mut normed);
-            layer.attention.qkv.apply(team, &normed, &mut qkv, Write::Set);
-            rotation.apply(team, sizes, layer.attention.qk_norm, &mut qkv);
-            remember(team, sizes, i, (&places, &qkv), sequences);
-            attend(team, sizes, i, (&places, &qkv), sequences, &mut mixed);
-            layer.attention.out.apply(team, &mixed, &mut x, Write::Add);
+            rms_norm(team, x, layer.attention_norm, sizes.norm_eps, normed);
+            layer.attention.qkv.apply(team, normed, qkv, Write::Set);
+            rotation.apply(team, sizes, layer.attention.qk_norm, qkv);
+            remember(team, sizes, i, (&places, qkv), sequences);
+            attend(team, sizes, i, (&places, qkv), sequences, mixed);
+            layer.attention.out.apply(team, mixed, x, Write::Add);
 
-            rms_norm(team, &x, layer.mlp_norm, sizes.norm_eps, &mut normed);
-            layer.gate_up.apply(team, &normed, &mut gate_up, Write::Set);
-            silu_mul(team, &gate_up, &mut inner);
-            layer.down.apply(team, &inner, &mut x, Write::Add);
+            rms_norm(team, x, layer.mlp_norm, sizes.norm_eps, normed);
+            layer.gate_up.apply(team, normed, gate_up, Write::Set);
+            silu_mul(team, gate_up, inner);
+            layer.down.apply(team, inner, x, Write::Add);
         }
-        rms_norm(team, &x, self.norm, sizes.norm_eps, &mut normed);
+        rms_norm(team, x, self.norm, sizes.norm_eps, normed);
         normed
     }
 
     /// Computes the logits `[V]` of some rows of hidden states.
-    pub fn logits(&self, team: &Team, hidden: &Rows) -> Rows {
-        let mut logits = Rows::zeros(hidden.n_rows(), self.head.n_out());
-        self.head.apply(team, hidden, &mut logits, Write::Set);
-        logits
+    pub fn logits(&self, team: &Team, hidden: &Rows, logits: &mut Rows) {
+        logits.fit(hidden.n_rows(), self.head.n_out());
+        self.head.apply(team, hidden, logits, Write::Set);
     }
 
     /// Computes the keys and values of prompts, and the logits `[V]` after the last token of each.
@@ -146,13 +177,15 @@ impl Model<'_> {
             .enumerate()
             .flat_map(|(sequence, prompt)| prompt.iter().map(move |&id| NewToken { id, sequence }))
             .collect();
-        let hidden = self.forward(team, &tokens, &mut sequences);
+        let mut workspace = Workspace::default();
+        let hidden = self.forward(team, &mut workspace, &tokens, &mut sequences);
         let ends = prompts.iter().scan(0, |end, prompt| {
             *end += prompt.len();
             Some(*end - 1)
         });
-        let last = hidden.select(&ends.collect::<Vec<_>>());
-        (sequences, self.logits(team, &last))
+        let mut logits = Rows::default();
+        self.logits(team, &hidden.select(&ends.collect::<Vec<_>>()), &mut logits);
+        (sequences, logits)
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) const LANES: usize = 16;
 /// `blocks[row / 16][f · 16 + row % 16]`.
 ///
 /// Rows that fill the last block up are computed along and never looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rows {
     n_rows: usize,
     n_features: usize,
@@ -19,6 +19,13 @@ impl Rows {
     pub fn zeros(n_rows: usize, n_features: usize) -> Self {
         let blocks = vec![vec![0.0; n_features * LANES]; n_rows.div_ceil(LANES)];
         Self { n_rows, n_features, blocks }
+    }
+
+    /// Makes room for so many rows; what they hold is undefined.
+    pub fn fit(&mut self, n_rows: usize, n_features: usize) {
+        self.blocks.resize_with(n_rows.div_ceil(LANES), Vec::new);
+        self.blocks.iter_mut().for_each(|block| block.resize(n_features * LANES, 0.0));
+        (self.n_rows, self.n_features) = (n_rows, n_features);
     }
 
     /// Makes rows of the features given for each.

@@ -1,7 +1,7 @@
 //! Decoding by `rlvr-cpu`, for weights in float32 in the memory of the CPU.
 
 use rlvr_cpu::draw::{Choice, draw};
-use rlvr_cpu::{Model, NewToken, Prompt, Rows, Sequence, Team};
+use rlvr_cpu::{Model, NewToken, Prompt, Rows, Sequence, Team, Workspace};
 use tch::Tensor;
 
 use super::Decoder;
@@ -11,6 +11,8 @@ pub(crate) struct CpuDecoder<'a> {
     model: Model<'a>,
     team: Team,
     rows: Vec<Sequence>,
+    workspace: Workspace,
+    logits: Rows,
 }
 
 /// The keys and values of a prompt and the logits after it.
@@ -22,7 +24,13 @@ pub(crate) struct CpuPrompt {
 impl<'a> CpuDecoder<'a> {
     /// Works with as many threads as libtorch does.
     pub(crate) fn new(model: Model<'a>) -> Self {
-        Self { model, team: Team::new(tch::get_num_threads().max(1) as usize), rows: vec![] }
+        Self {
+            model,
+            team: Team::new(tch::get_num_threads().max(1) as usize),
+            rows: vec![],
+            workspace: Workspace::default(),
+            logits: Rows::default(),
+        }
     }
 
     fn draw(&self, logits: &Rows, sampling: &Sampling, uniform: &[f64]) -> Drawn {
@@ -33,6 +41,7 @@ impl<'a> CpuDecoder<'a> {
         } else {
             return sampler::draw(&as_tensor(logits), sampling, uniform);
         };
+        let _span = tracing::info_span!("draw", rows = uniform.len()).entered();
         let draws = draw(&self.team, logits, sampling.score_temperature() as f32, choice);
         Drawn {
             ids: draws.iter().map(|draw| draw.id).collect(),
@@ -67,9 +76,9 @@ impl Decoder for CpuDecoder<'_> {
 
     fn step(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Drawn {
         let tokens: Vec<NewToken> = ids.iter().enumerate().map(|(sequence, &id)| NewToken { id, sequence }).collect();
-        let hidden = self.model.forward(&self.team, &tokens, &mut self.rows);
-        let logits = self.model.logits(&self.team, &hidden);
-        self.draw(&logits, sampling, uniform)
+        let hidden = self.model.forward(&self.team, &mut self.workspace, &tokens, &mut self.rows);
+        self.model.logits(&self.team, hidden, &mut self.logits);
+        self.draw(&self.logits, sampling, uniform)
     }
 }
 
