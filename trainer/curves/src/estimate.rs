@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 pub use best_of::{Ballot, NoisyVerifier, best_of_k, weighted_vote};
 pub use paired::{Difference, mcnemar, paired_difference};
@@ -37,7 +38,7 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> Option<f64> {
 }
 
 /// The votes of `n` samples of one problem: how many gave the right answer, and how many gave each other one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Votes {
     /// Samples with the right answer.
     pub right: u64,
