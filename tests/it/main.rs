@@ -7,6 +7,7 @@ mod command;
 mod command_line;
 mod configs;
 mod engine;
+mod evaluation;
 mod golden;
 mod learns;
 mod losses;

@@ -231,8 +231,7 @@ mod tests {
     fn exact_counts_are_those_of_a_walk_in_loops() {
         for (family, tied) in [("llama", true), ("llama", false), ("qwen2", true), ("qwen3", false)] {
             let architecture = preset(family, tied);
-            let transformer =
-                Transformer::new(architecture.clone(), Weights::random(&architecture, 3, Device::Cpu));
+            let transformer = Transformer::new(architecture.clone(), Weights::random(&architecture, 3, Device::Cpu));
             for parameter in transformer.weights().parameters() {
                 let _ = parameter.tensor.detach().g_mul_scalar_(if parameter.is_inner_matrix { 12.0 } else { 1.0 });
             }
