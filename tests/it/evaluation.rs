@@ -35,7 +35,7 @@ fn an_evaluation_that_was_killed_goes_on_to_the_same_result() {
     let model = warm_run(work.path()).join("checkpoints/step_000000");
     let arguments = |out: &Path| {
         let plain = format!(
-            "eval --model {} --tasks arithmetic:n=40 --samples 4 --temperature 1 --max-new-tokens 6 --max-rows 4 \
+            "eval --model {} --tasks arithmetic:n=40,level=2 --samples 4 --temperature 1 --max-new-tokens 6 --max-rows 4 \
              --threads 1 --think-budget 3 --think-extend 0,1 --answer-tokens 3 --think-closing = --think-extension + \
              --best-of exact --best-of noisy:t=0.9,f=0.2 --out {}",
             text(&model),

@@ -8,9 +8,10 @@ use rlvr::config::{self, RunConfig};
 use rlvr::evaluate;
 use rlvr::evaluate::contamination::{NGRAM, overlap};
 use rlvr::evaluate::examination::{ChunkTimes, Examination, Examined, Restart, SampleFiles, Variant};
+use rlvr::evaluate::fingerprint;
 use rlvr::evaluate::result::{Findings, findings, picker};
 use rlvr::progress::{Progress, duration};
-use rlvr::{setup, stop};
+use rlvr::{device, setup, stop};
 use rlvr_curves::evaluation::{self, Picker, Plan, Problem, compare, to_csv};
 use rlvr_rollouts::collect::Collector;
 use rlvr_rollouts::engine::DEFAULT_MAX_ROWS;
@@ -19,7 +20,7 @@ use rlvr_verifiers::dataset;
 use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::reward::{Condition, PartConfig};
 use rlvr_verifiers::{Panel, Registry, RewardConfig, Task};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::model::ModelArgs;
 use super::output::{print, say};
@@ -151,12 +152,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let (tasks, panel) = args.tasks.load(config.as_ref(), &plan)?;
     let contamination = args.tasks.contamination(config.as_ref(), &tasks)?;
     let (transformer, tokenizer) = args.model.load()?;
-    let limits = GenerationLimits {
-        max_new_tokens: args.max_new_tokens(config.as_ref()),
-        stop_strings: args.stops(config.as_ref()),
-        ignore_stop_ids: false,
-        max_rows: args.max_rows,
-    };
+    let limits = args.limits(config.as_ref());
     let reward = picks(&plan);
     let variants = args.thinking.variants();
     let collector = Collector {
@@ -167,34 +163,17 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         sampling: &sampling,
         limits: &limits,
     };
-    let mut settings = json!({
-        "model": args.model.model,
-        "samples": args.samples,
-        "temperature": sampling.temperature,
-        "sampling": sampling,
-        "max_new_tokens": limits.max_new_tokens,
-        "stop": limits.stop_strings,
-        "seed": args.seed,
-    });
-    let files = args.out.as_deref().map(|out| -> anyhow::Result<SampleFiles> {
-        let mut all = settings.clone();
-        all["weights"] = rlvr::evaluate::fingerprint::of_model(&args.model.model)?.into();
-        all["tasks"] = setup::fingerprint(&tasks);
-        all["variants"] = json!(variants);
-        all["best_of"] = json!(plan.pickers.iter().map(Picker::name).collect::<Vec<_>>());
-        all["max_rows"] = args.max_rows.into();
-        all["deterministic"] = args.model.deterministic.into();
-        all["threads"] = tch::get_num_threads().into();
-        all["device"] = rlvr::device::name(transformer.device()).into();
-        SampleFiles::open(out, &all, if args.restart { Restart::Anew } else { Restart::GoOn })
-    });
-    let files = files.transpose()?;
     let noise = evaluate::noise(args.seed);
     let examination = Examination { collector, tasks: &tasks, n: args.samples, noise, variants: &variants };
+    let files = args.out.as_deref().map(|out| {
+        let settings = args.all_settings(&examination, &plan)?;
+        SampleFiles::open(out, &settings, if args.restart { Restart::Anew } else { Restart::GoOn })
+    });
+    let files = files.transpose()?;
     let Some(examined) = examine(&examination, files.as_ref())? else { return Ok(()) };
 
     let Findings { problems, ladder, json } = findings(&examined.samples, &variants, &plan);
-    let result = settings.as_object_mut().expect("it was made as an object");
+    let mut result = args.settings(&collector);
     result.extend(json);
     if let Some(contamination) = contamination {
         result.insert("contamination".to_owned(), contamination);
@@ -204,7 +183,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         comparisons.iter().for_each(|comparison| say(&comparison.sentence));
         result.insert("comparison".to_owned(), json!(comparisons));
     }
-    let text = format!("{settings:#}\n");
+    let text = format!("{:#}\n", Value::Object(result));
     let Some(out) = &args.out else { return print(&text) };
     write(out, &text)?;
     write(&out.with_extension("problems.jsonl"), &lines(&problems)?)?;
@@ -267,16 +246,51 @@ impl EvalArgs {
         Ok(Plan { n: self.samples as u64, ks, pickers, seed: self.seed })
     }
 
-    fn max_new_tokens(&self, config: Option<&RunConfig>) -> usize {
+    fn limits(&self, config: Option<&RunConfig>) -> GenerationLimits {
         let configured = config.map(RunConfig::eval_max_new_tokens);
-        self.max_new_tokens.or(configured).unwrap_or(DEFAULT_NEW_TOKENS)
-    }
-
-    fn stops(&self, config: Option<&RunConfig>) -> Vec<String> {
-        match config {
+        let stop_strings = match config {
             Some(config) if self.stop.is_empty() => config.rollouts.stop.clone(),
             _ => self.stop.clone(),
+        };
+        GenerationLimits {
+            max_new_tokens: self.max_new_tokens.or(configured).unwrap_or(DEFAULT_NEW_TOKENS),
+            stop_strings,
+            ignore_stop_ids: false,
+            max_rows: self.max_rows,
         }
+    }
+
+    /// What a reader of the result wants to know of how it was made.
+    fn settings(&self, collector: &Collector<'_>) -> Map<String, Value> {
+        let settings = json!({
+            "model": self.model.model,
+            "samples": self.samples,
+            "temperature": collector.sampling.temperature,
+            "sampling": collector.sampling,
+            "max_new_tokens": collector.limits.max_new_tokens,
+            "stop": collector.limits.stop_strings,
+            "seed": self.seed,
+        });
+        let Value::Object(settings) = settings else { unreachable!("it is written as an object") };
+        settings
+    }
+
+    /// Everything that the samples depend on, to the last bit.
+    fn all_settings(&self, examination: &Examination<'_>, plan: &Plan) -> anyhow::Result<Value> {
+        let mut all = self.settings(&examination.collector);
+        let pickers: Vec<&str> = plan.pickers.iter().map(Picker::name).collect();
+        let more = [
+            ("weights", json!(fingerprint::of_model(&self.model.model)?)),
+            ("tasks", setup::fingerprint(examination.tasks)),
+            ("variants", json!(examination.variants)),
+            ("best_of", json!(pickers)),
+            ("max_rows", json!(self.max_rows)),
+            ("deterministic", json!(self.model.deterministic)),
+            ("threads", json!(tch::get_num_threads())),
+            ("device", json!(device::name(examination.collector.transformer.device()))),
+        ];
+        all.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        Ok(Value::Object(all))
     }
 }
 
