@@ -76,8 +76,8 @@ impl NoisyVerifier {
     /// The probability that the pick among `k` of `n` samples is right, `c` of them being right: exact over all `k`-subsets
     /// and over the verifier's errors, which are independent. None if fewer than `k` samples were drawn.
     ///
-    /// Of r right samples each is the pick with probability t · E[1 / (1 + X)], X counting the others that are accepted;
-    /// E[1 / (1 + X)] = ∫₀¹ E[sˣ] ds = ∫₀¹ (1−t+ts)^(r−1) (1−f+fs)^(k−r) ds, a polynomial that Gauss's quadrature
+    /// Of r right samples each is the pick with probability t · E(1 / (1 + X)), X counting the others that are accepted;
+    /// E(1 / (1 + X)) = ∫₀¹ E(sˣ) ds = ∫₀¹ (1−t+ts)^(r−1) (1−f+fs)^(k−r) ds, a polynomial that Gauss's quadrature
     /// integrates exactly.
     ///
     /// # Examples
