@@ -11,6 +11,7 @@ use rlvr_verifiers::panel::Question;
 use rlvr_verifiers::reward::{Findings, Length};
 use rlvr_verifiers::{Attempt, Interventions, Judged, Panel, Reward, RewardConfig, Task, Verdict};
 
+use crate::budget::{ThinkBudget, Thinker, Thinking};
 use crate::engine::{Engine, GenerationLimits, Request};
 use crate::error::RolloutError;
 use crate::noise::Noise;
@@ -71,18 +72,56 @@ impl Collector<'_> {
         let completions = engine.generate(&requests, noise, progress)?;
         let generate_s = start.elapsed().as_secs_f64();
 
+        let (groups, verify_s, interventions) = self.judged(tasks, prompts, completions);
+        Ok(Collected { groups, generate_s, verify_s, interventions })
+    }
+
+    /// The same with bounded thinking: groups, and what became of the thinking of each completion.
+    ///
+    /// # Errors
+    ///
+    /// If a prompt cannot be rendered, or leaves no room for thinking and answer.
+    pub fn collect_thinking(
+        &self,
+        tasks: &[&Task],
+        n: usize,
+        (noise, budget): (Noise, &ThinkBudget),
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<(Collected, Vec<Vec<Thinking>>), RolloutError> {
+        let start = Instant::now();
+        let Self { transformer, tokenizer, sampling, limits, .. } = *self;
+        let prompts = tasks.iter().map(|task| tokenizer.prompt(task)).collect::<Result<Vec<_>, _>>()?;
+        let requests: Vec<Request<'_>> =
+            tasks.iter().zip(&prompts).map(|(task, prompt)| Request { id: &task.id, prompt, n }).collect();
+        let thinker = Thinker { transformer, tokenizer, sampling, limits, budget };
+        let thoughts = thinker.generate(&requests, noise, progress)?;
+        let generate_s = start.elapsed().as_secs_f64();
+        let (completions, thinking): (Vec<Vec<Completion>>, Vec<Vec<Thinking>>) = thoughts
+            .into_iter()
+            .map(|group| group.into_iter().map(|thought| (thought.completion, thought.thinking)).unzip())
+            .unzip();
+        let (groups, verify_s, interventions) = self.judged(tasks, prompts, completions);
+        Ok((Collected { groups, generate_s, verify_s, interventions }, thinking))
+    }
+
+    /// Has completions judged and makes groups of them; returns the seconds and the interventions too.
+    fn judged(
+        &self,
+        tasks: &[&Task],
+        prompts: Vec<Vec<u32>>,
+        completions: Vec<Vec<Completion>>,
+    ) -> (Vec<Group>, f64, BTreeMap<String, Interventions>) {
         let start = Instant::now();
         let before = self.panel.interventions();
         let span = tracing::info_span!("verify", completions = completions.iter().map(Vec::len).sum::<usize>());
         let mut judged = span.in_scope(|| self.judge(tasks, &completions)).into_iter();
         let interventions = since(&before, &self.panel.interventions());
         let verify_s = start.elapsed().as_secs_f64();
-
         let groups = tasks.iter().zip(prompts).zip(completions).map(|((task, prompt), completions)| {
             let judged = judged.by_ref().take(completions.len()).collect();
             Group { task: (*task).clone(), prompt, rollouts: self.pay(completions, judged) }
         });
-        Ok(Collected { groups: groups.collect(), generate_s, verify_s, interventions })
+        (groups.collect(), verify_s, interventions)
     }
 
     /// Has every completion judged by its task's verifier and by those of further parts, in this order.

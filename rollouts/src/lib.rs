@@ -7,6 +7,7 @@
 //! Token in, token out: the ids that the sampler drew are the ids that are trained on. Text is made from them for
 //! verifiers and people, and never goes back.
 
+pub mod budget;
 pub mod collect;
 mod decoder;
 pub mod engine;
@@ -18,6 +19,7 @@ pub mod sampler;
 pub mod template;
 pub mod tokenizer;
 
+pub use budget::{ThinkBudget, Thinking};
 pub use engine::{Engine, GenerationLimits};
 pub use error::RolloutError;
 pub use model::Model;

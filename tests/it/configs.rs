@@ -1,10 +1,12 @@
 //! Every file under configs/ is a good config, and what it promises holds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rlvr::config::{RunConfig, load};
 use rlvr::loss::Bound;
+use rlvr::sweep;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -34,6 +36,41 @@ fn every_config_loads_and_its_full_form_means_the_same() {
         }
     }
     assert!(n >= 3, "only {n} configs");
+}
+
+#[test]
+fn every_sweep_loads() {
+    for (name, n_runs, groups) in [("arithmetic", 6, 2), ("gsm8k", 3, 1)] {
+        let path = folder().join(format!("scaling/{name}.toml"));
+        let plan = sweep::load(&path).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        let found: BTreeSet<&str> = plan.runs.iter().map(|run| run.group.as_str()).collect();
+        assert_eq!((plan.runs.len(), found.len()), (n_runs, groups), "{name}");
+        let seeds: BTreeSet<u64> = plan.runs.iter().map(|run| run.config.run.seed).collect();
+        assert_eq!(seeds, BTreeSet::from([0, 1, 2]), "{name}");
+        let inference = plan.inference.expect("a part on inference");
+        let most = *inference.k.iter().max().expect("some k");
+        assert!(inference.samples >= 2 * most, "{name}: pass@{most} from {} samples", inference.samples);
+        for run in &plan.runs {
+            assert!(run.config.eval.per_decade >= 6, "{name}: too few points a decade");
+            // The first step passes a mark, so that log10(steps) decades are seen.
+            assert!((run.config.run.steps as f64).log10() >= 1.5, "{name}");
+        }
+    }
+    succeeds(&["sweep", text(&folder().join("scaling/arithmetic.toml")), "--check"]);
+}
+
+/// The sweep trains by the recipe of the published run, longer.
+#[test]
+fn the_sweep_on_gsm8k_is_the_published_recipe() {
+    let single = read("gsm8k-qwen2.5-0.5b.toml");
+    let plan = sweep::load(&folder().join("scaling/gsm8k.toml")).expect("a sweep");
+    let one = &plan.runs[0].config;
+    assert_eq!((&one.loss, &one.advantage, &one.reward), (&single.loss, &single.advantage, &single.reward));
+    assert_eq!((&one.optimizer, &one.policy, &one.tasks), (&single.optimizer, &single.policy, &single.tasks));
+    assert_eq!((&one.eval.tasks, &one.verifiers), (&single.eval.tasks, &single.verifiers));
+    assert_eq!(one.eval.sampling.temperature, 0.0);
+    let n_rollouts = |config: &RunConfig| config.rollouts.prompts_per_step * config.rollouts.group_size;
+    assert_eq!((n_rollouts(one), n_rollouts(one) * one.run.steps as usize), (n_rollouts(&single), 112_000));
 }
 
 #[test]

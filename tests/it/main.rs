@@ -8,6 +8,7 @@ mod command;
 mod command_line;
 mod configs;
 mod engine;
+mod evaluation;
 mod golden;
 mod learns;
 mod losses;

@@ -33,9 +33,13 @@ fn straight(folder: &Path, config: &Path) -> PathBuf {
 fn records(run: &Path) -> Vec<Value> {
     let log = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
     let is_measured = |key: &str| {
-        let prefixes =
-            ["time/", "perf/", "compute/verify_cpu_s", "compute/wall_s", "compute/eval_wall_s", "compute/sft_wall_s"];
-        key == "time_s" || key.contains("/time_ms/") || prefixes.iter().any(|prefix| key.starts_with(prefix))
+        let measured = ["verify_cpu_s", "wall_s", "eval_wall_s", "sft_wall_s", "cpu_s", "energy_cpu_j", "energy_gpu_j"];
+        let prefixes: Vec<String> = ["time/", "perf/"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(measured.map(|name| format!("compute/{name}")))
+            .collect();
+        key == "time_s" || key.contains("/time_ms/") || prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
     };
     log.lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))

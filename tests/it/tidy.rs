@@ -121,9 +121,13 @@ fn only_the_command_line_prints() {
 
 #[test]
 fn every_config_is_shown_in_the_documents() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    for entry in fs::read_dir(root().join("configs")).expect("configs/") {
-        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
-        assert!(readme.contains(&format!("configs/{name}")), "README.md does not mention configs/{name}");
+    let documents = ["README.md", "docs/EVALUATION.md"].map(|name| fs::read_to_string(root().join(name)).expect(name));
+    for folder in ["configs", "configs/scaling"] {
+        for entry in fs::read_dir(root().join(folder)).expect(folder) {
+            let path = entry.expect("an entry").path();
+            let name = format!("{folder}/{}", path.file_name().expect("a name").to_string_lossy());
+            let is_shown = path.is_dir() || documents.iter().any(|text| text.contains(&name));
+            assert!(is_shown, "no document mentions {name}");
+        }
     }
 }

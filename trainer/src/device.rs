@@ -84,10 +84,36 @@ pub fn matmul_peak(device: Device) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// Returns the seconds of CPU time that this process has used, all threads together, where the system tells.
+pub fn cpu_s() -> Option<f64> {
+    cpu_s_of(&std::fs::read_to_string("/proc/self/stat").ok()?)
+}
+
+/// The ticks of user and system time, the 14th and 15th field; the second, a name, may hold anything but ends with `)`.
+fn cpu_s_of(stat: &str) -> Option<f64> {
+    /// Linux reports in hundredths of a second, whatever the kernel's own tick.
+    const TICKS_PER_S: f64 = 100.0;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i)?.parse::<f64>().ok();
+    Some((ticks(11)? + ticks(12)?) / TICKS_PER_S)
+}
+
 /// Returns the largest memory that the process has had, in gigabytes of 10⁹ bytes, where the system tells.
 pub fn peak_memory_gb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib * 1024.0 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ticks_behind_a_strange_name() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 250 50 0 0 20 0 3 0 77 1000 20";
+        assert_eq!(cpu_s_of(stat), Some(3.0));
+        assert_eq!(cpu_s_of("42 (a"), None);
+    }
 }

@@ -1,5 +1,12 @@
 //! Evaluation on held-out tasks: samples on disk, estimates in the record.
 
+pub mod contamination;
+pub mod examination;
+pub mod fingerprint;
+pub mod result;
+pub mod sample;
+mod votes;
+
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -7,10 +14,10 @@ use rlvr_curves::estimate::{Votes, majority_at_k, pass_at_k};
 use rlvr_curves::record::{Compute, Metrics};
 use rlvr_policy::Architecture;
 use rlvr_rollouts::collect::Collector;
-use rlvr_rollouts::{Group, Noise, Rollout, RolloutError, Stop};
-use rlvr_verifiers::{Task, Verdict};
-use serde::Serialize;
-use serde_json::Value;
+use rlvr_rollouts::{Group, Noise, RolloutError, Stop};
+use rlvr_verifiers::Task;
+
+pub use sample::EvalSample;
 
 /// An evaluation: estimates by set, and the samples behind them.
 #[derive(Debug)]
@@ -19,34 +26,6 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// Every sample, enough to recompute the estimates.
     pub samples: Vec<EvalSample>,
-}
-
-/// One sample of an evaluation, a line of `evals/step_NNNNNN.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct EvalSample {
-    /// The set, which is the source of the task.
-    pub set: String,
-    /// The task.
-    pub task_id: String,
-    /// Which sample of the task.
-    pub sample: usize,
-    /// What the policy wrote.
-    pub completion: String,
-    /// Its tokens.
-    pub n_tokens: usize,
-    /// Why it ended.
-    pub stop: Stop,
-    /// The verifier's score; none if nothing was judged.
-    pub score: Option<f32>,
-    /// The score by the strict extractors, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub strict: Option<f64>,
-    /// The score by the lenient extractors, where there is one.
-    pub lenient: Option<f64>,
-    /// The finding.
-    pub finding: String,
-    /// The answer as it was found, where the verifier says.
-    pub answer: Option<String>,
 }
 
 /// Separates the noise of evaluation from that of training.
@@ -78,7 +57,7 @@ pub fn evaluate(
     compute.eval_flops += flops(architecture, &collected.groups);
     compute.eval_tokens += collected.groups.iter().map(|group| group.n_tokens() as u64).sum::<u64>();
     compute.eval_wall_s += start.elapsed().as_secs_f64();
-    Ok(of_groups(&collected.groups, n))
+    Ok(of_groups(&collected.groups, n, collector))
 }
 
 /// Model FLOPs of sampling some groups, prompts shared.
@@ -93,11 +72,13 @@ pub fn flops(architecture: &Architecture, groups: &[Group]) -> f64 {
 }
 
 /// Estimates from judged groups, by source.
-pub fn of_groups(groups: &[Group], n: usize) -> Evaluation {
-    let samples: Vec<EvalSample> = groups
-        .iter()
-        .flat_map(|group| group.rollouts.iter().enumerate().map(|(i, r)| sample(&group.task, i, r)))
-        .collect();
+fn of_groups(groups: &[Group], n: usize, collector: &Collector<'_>) -> Evaluation {
+    let of_group = |group: &Group| {
+        let mut samples = sample::of_group(group, collector.transformer.architecture());
+        votes::mark_equal(collector.panel, &group.task, &mut samples);
+        samples
+    };
+    let samples: Vec<EvalSample> = groups.iter().flat_map(of_group).collect();
     let mut sets: BTreeMap<&str, Vec<&EvalSample>> = BTreeMap::new();
     for sample in &samples {
         sets.entry(&sample.set).or_default().push(sample);
@@ -107,32 +88,6 @@ pub fn of_groups(groups: &[Group], n: usize) -> Evaluation {
         estimate(set, &samples, n, &mut metrics);
     }
     Evaluation { metrics, samples }
-}
-
-fn sample(task: &Task, index: usize, rollout: &Rollout) -> EvalSample {
-    let detail = |key: &str| match &rollout.verdict {
-        Verdict::Judged { detail, .. } => detail.get(key).cloned(),
-        Verdict::Unjudged { .. } | Verdict::Abstained => None,
-    };
-    EvalSample {
-        set: if task.source.is_empty() { "tasks".to_owned() } else { task.source.clone() },
-        task_id: task.id.clone(),
-        sample: index,
-        completion: rollout.completion.text.clone(),
-        n_tokens: rollout.completion.ids.len(),
-        stop: rollout.completion.stop,
-        score: rollout.verdict.score(),
-        strict: detail("strict").as_ref().and_then(Value::as_f64),
-        lenient: detail("lenient").as_ref().and_then(Value::as_f64),
-        finding: rollout.verdict.finding().to_owned(),
-        answer: detail("answer").as_ref().and_then(Value::as_str).map(str::to_owned),
-    }
-}
-
-impl EvalSample {
-    fn is_right(&self) -> bool {
-        self.score.is_some_and(|score| score >= 1.0)
-    }
 }
 
 /// Estimates of one set: means, pass@k, maj@k, lengths. Samples that were not judged are left out and counted.
@@ -167,7 +122,7 @@ fn estimate(set: &str, samples: &[&EvalSample], n: usize, metrics: &mut Metrics)
             pass_at_k(samples.len() as u64, samples.iter().filter(|s| s.is_right()).count() as u64, k as u64)
         });
         let majority = over_problems(&|samples| {
-            majority_at_k(&Votes::count(samples.iter().map(|s| (s.answer.as_deref(), s.is_right()))), k as u64)
+            majority_at_k(&Votes::count(samples.iter().map(|s| (s.vote(), s.is_right()))), k as u64)
         });
         if let Some(pass) = pass {
             key(&format!("pass@{k}"), pass);
@@ -180,23 +135,8 @@ fn estimate(set: &str, samples: &[&EvalSample], n: usize, metrics: &mut Metrics)
 
 #[cfg(test)]
 mod tests {
+    use super::sample::tests::sample;
     use super::*;
-
-    fn sample(task: &str, index: usize, score: Option<f32>, answer: &str) -> EvalSample {
-        EvalSample {
-            set: "s".to_owned(),
-            task_id: task.to_owned(),
-            sample: index,
-            completion: String::new(),
-            n_tokens: 4,
-            stop: Stop::Eos,
-            score,
-            strict: None,
-            lenient: Some(1.0),
-            finding: String::new(),
-            answer: Some(answer.to_owned()),
-        }
-    }
 
     #[test]
     fn estimates_by_hand() {

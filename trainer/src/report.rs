@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rlvr_curves::record::{Compute, Metrics};
+use rlvr_curves::record::{Compute, ExactFlops, Metrics};
 use rlvr_rollouts::{Group, Rollout, Stop};
 use rlvr_verifiers::{Interventions, Reward, Verdict};
 use serde::Serialize;
 
+use crate::energy::Energy;
 use crate::filter::{Spread, spread};
 use crate::step::StepOutcome;
 
@@ -85,6 +86,14 @@ pub struct StepTimes {
     pub update_s: f64,
     /// All of it.
     pub step_s: f64,
+    /// CPU time of prompts, completions and the verifiers of this process, where the system tells.
+    pub sample_cpu_s: Option<f64>,
+    /// CPU time of scoring.
+    pub score_cpu_s: Option<f64>,
+    /// CPU time of updating.
+    pub update_cpu_s: Option<f64>,
+    /// CPU time of all of it.
+    pub step_cpu_s: Option<f64>,
 }
 
 /// Everything that a step's record is made of.
@@ -112,6 +121,10 @@ pub struct StepReport<'a> {
     pub matmul_peak: f64,
     /// Operations of this step.
     pub flops: f64,
+    /// Exact operations of this step by component.
+    pub exact: ExactFlops,
+    /// What this step took, where it could be measured.
+    pub energy: Energy,
     /// The step.
     pub step: u64,
     /// Everything computed so far.
@@ -254,6 +267,17 @@ impl StepReport<'_> {
         metrics.set("time/score_s", times.score_s);
         metrics.set("time/update_s", times.update_s);
         metrics.set("time/step_s", times.step_s);
+        metrics.set_some("time/sample_cpu_s", times.sample_cpu_s);
+        metrics.set_some("time/score_cpu_s", times.score_cpu_s);
+        metrics.set_some("time/update_cpu_s", times.update_cpu_s);
+        metrics.set_some("time/step_cpu_s", times.step_cpu_s);
+        let threads = f64::from(tch::get_num_threads().max(1));
+        metrics.set_some("perf/cpu_share", times.step_cpu_s.map(|cpu_s| cpu_s / times.step_s / threads));
+        let mfu = |flops: f64, seconds: f64| (seconds > 0.0).then_some(flops / seconds / self.matmul_peak);
+        metrics.set_some("perf/generate_mfu", mfu(self.exact.prefill + self.exact.decode, times.generate_s));
+        metrics.set_some("perf/update_mfu", mfu(self.exact.forward + self.exact.backward, times.update_s));
+        metrics.set_some("perf/energy_cpu_j", self.energy.cpu_j);
+        metrics.set_some("perf/energy_gpu_j", self.energy.gpu_j);
         metrics.set("perf/tokens_per_s", self.tokens_per_s());
         metrics.set("perf/mfu", self.flops / times.step_s / self.matmul_peak);
         metrics.set_some("perf/memory_gb", crate::device::peak_memory_gb());

@@ -20,6 +20,8 @@ use crate::advantage::{PartRewards, advantages};
 use crate::checkpoint::{self, Keep, RunState};
 use crate::config::{RunConfig, WarmStartSection};
 use crate::curves::{self, Curve};
+use crate::device;
+use crate::energy::{Energy, EnergyMeter};
 use crate::evaluate::{self, evaluate};
 use crate::learner::Learner;
 use crate::loss::Correction;
@@ -50,10 +52,16 @@ pub struct Run {
     state: RunState,
     /// Operations a second of large matrix products on this machine.
     matmul_peak: f64,
+    /// Whether the policy computes on a GPU.
+    on_gpu: bool,
+    /// Counts joules, where the machine tells.
+    energy: EnergyMeter,
     /// Notices verdicts that look wrong as a whole.
     watch: Watch,
     /// Rollouts and unjudged ones of the last steps.
     recent: Vec<(usize, usize)>,
+    /// Whether the policy has been evaluated as it is.
+    evaluated: bool,
     /// The newest checkpoint and where it was written.
     saved: Option<(Position, PathBuf)>,
 }
@@ -76,6 +84,35 @@ const MOST_SKIPPED: u32 = 3;
 /// The share of unjudged rollouts in [`WINDOW`] steps above which the run stops.
 const MOST_UNJUDGED: f64 = 0.05;
 const WINDOW: usize = 10;
+
+/// Whose log-probabilities are asked for.
+#[derive(Clone, Copy)]
+enum Policy {
+    /// The policy as it was at the start of the step.
+    Old,
+    /// The frozen one.
+    Reference,
+}
+
+/// Reads the time on the wall and on the CPU.
+struct Clock {
+    wall: Instant,
+    cpu_s: Option<f64>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { wall: Instant::now(), cpu_s: device::cpu_s() }
+    }
+
+    fn wall_s(&self) -> f64 {
+        self.wall.elapsed().as_secs_f64()
+    }
+
+    fn cpu_s(&self) -> Option<f64> {
+        Some(device::cpu_s()? - self.cpu_s?)
+    }
+}
 
 /// What a step sampled.
 #[derive(Default)]
@@ -112,8 +149,11 @@ impl Run {
         let progress = Progress::new(self.config.run.steps, self.steps_done());
         while self.steps_done() < self.config.run.steps && !stop::is_asked() {
             let step = self.steps_done() + 1;
+            let flops_before = self.state.compute.flops_total();
             self.step(step, &progress)?;
-            if self.is_due(self.config.eval.every, step) {
+            let crossed = crosses_a_mark(self.config.eval.per_decade, flops_before, self.state.compute.flops_total());
+            self.evaluated = crossed || self.is_due(self.config.eval.every, step);
+            if self.evaluated {
                 self.evaluate(step, &progress)?;
             }
             if self.is_due(self.config.checkpoint.every, step) || stop::is_asked() {
@@ -128,32 +168,36 @@ impl Run {
     /// Samples, judges, selects, updates, records.
     fn step(&mut self, step: u64, progress: &Progress) -> anyhow::Result<()> {
         let _span = tracing::info_span!("step", step).entered();
-        let start = Instant::now();
+        let start = Clock::start();
+        let energy_before = self.energy.read();
         let mut times = StepTimes::default();
-        let flops_before = self.state.compute.flops_total();
+        let (flops_before, exact_before) = (self.state.compute.flops_total(), self.state.compute.exact);
 
+        let sampling = Clock::start();
         let sampler = self.learner.sampler();
         let Sampled { groups, n_refilled, generate_s, verify_wait_s, interventions } =
             self.sample(step, &sampler, progress)?;
         (times.generate_s, times.verify_wait_s) = (generate_s, verify_wait_s);
+        times.sample_cpu_s = sampling.cpu_s();
         self.warn_of_verdicts(step, &groups, progress)?;
         self.check_unjudged(&groups)?;
 
-        let scoring = Instant::now();
+        let scoring = Clock::start();
         progress.phase("score");
         let selected = self.select(&groups, &sampler);
-        times.score_s = scoring.elapsed().as_secs_f64();
+        (times.score_s, times.score_cpu_s) = (scoring.wall_s(), scoring.cpu_s());
         drop(sampler); // a copy of the weights on GPUs
 
-        let updating = Instant::now();
+        let updating = Clock::start();
         progress.phase("update");
         let lr = self.config.optimizer.lr_at(step, self.config.run.steps);
         let outcome = (!selected.groups.is_empty()).then(|| self.update(&selected.groups, lr));
-        times.update_s = updating.elapsed().as_secs_f64();
+        (times.update_s, times.update_cpu_s) = (updating.wall_s(), updating.cpu_s());
 
         self.count(&groups, outcome.as_ref());
-        times.step_s = start.elapsed().as_secs_f64();
-        self.state.compute.wall_s += times.step_s;
+        (times.step_s, times.step_cpu_s) = (start.wall_s(), start.cpu_s());
+        let energy = self.energy.read().since(energy_before);
+        self.count_time(&times, energy);
         let report = StepReport {
             groups: &groups,
             n_kept: selected.groups.len(),
@@ -166,6 +210,8 @@ impl Run {
             times,
             matmul_peak: self.matmul_peak,
             flops: self.state.compute.flops_total() - flops_before,
+            exact: self.state.compute.exact.since(&exact_before),
+            energy,
             step,
             compute: &self.state.compute,
         };
@@ -245,10 +291,12 @@ impl Run {
         let kept: Vec<usize> = (0..groups.len()).filter(|&i| filter.keeps(&groups[i])).collect();
         let kept_groups: Vec<&Group> = kept.iter().map(|&i| &groups[i]).collect();
         let old = (self.config.loss.correction != Correction::None)
-            .then(|| tracing::info_span!("old_logp").in_scope(|| self.score(sampler, &kept_groups)));
+            .then(|| tracing::info_span!("old_logp").in_scope(|| self.score(sampler, &kept_groups, Policy::Old)));
         let reference = self.reference.take(); // `score` counts operations and needs the rest of the run
         let span = tracing::info_span!("reference_logp");
-        let reference_logp = reference.as_ref().map(|reference| span.in_scope(|| self.score(reference, &kept_groups)));
+        let reference_logp = reference
+            .as_ref()
+            .map(|reference| span.in_scope(|| self.score(reference, &kept_groups, Policy::Reference)));
         self.reference = reference;
 
         let _span = tracing::info_span!("advantage").entered();
@@ -285,7 +333,7 @@ impl Run {
     }
 
     /// Scores the completions of groups under a policy that does not learn.
-    fn score(&mut self, transformer: &Transformer, groups: &[&Group]) -> Vec<Vec<Vec<f32>>> {
+    fn score(&mut self, transformer: &Transformer, groups: &[&Group], policy: Policy) -> Vec<Vec<Vec<f32>>> {
         let groups: Vec<(&[u32], Vec<&[u32]>)> = groups
             .iter()
             .map(|group| (&*group.prompt, group.rollouts.iter().map(|r| &*r.completion.ids).collect()))
@@ -294,6 +342,13 @@ impl Run {
         let budget = self.config.optimizer.tokens_per_micro_batch;
         let (logp, flops) = score(transformer, &groups, temperature, budget);
         self.state.compute.flops_score += flops;
+        let architecture = transformer.architecture();
+        let exact =
+            groups.iter().map(|(prompt, all)| architecture.scoring_flops(prompt.len(), all.iter().map(|c| c.len())));
+        match policy {
+            Policy::Old => self.state.compute.exact.score_old += exact.sum::<f64>(),
+            Policy::Reference => self.state.compute.exact.score_reference += exact.sum::<f64>(),
+        }
         logp
     }
 
@@ -314,12 +369,36 @@ impl Run {
         compute.rollouts += groups.iter().map(|group| group.rollouts.len() as u64).sum::<u64>();
         compute.tokens_prompt += groups.iter().map(|group| group.prompt.len() as u64).sum::<u64>();
         compute.tokens_gen += groups.iter().map(|group| group.n_tokens() as u64).sum::<u64>();
-        compute.flops_gen += evaluate::flops(self.learner.architecture(), groups);
+        let architecture = self.learner.architecture();
+        compute.flops_gen += evaluate::flops(architecture, groups);
+        for group in groups {
+            let prompt = group.prompt.len();
+            let decode = |rollout: &Rollout| architecture.decode_flops(prompt, rollout.completion.ids.len());
+            compute.exact.prefill += architecture.prefill_flops(prompt);
+            compute.exact.decode += group.rollouts.iter().map(decode).sum::<f64>();
+        }
         compute.verify_cpu_s += groups.iter().flat_map(|group| &group.rollouts).map(|r| r.verify_s).sum::<f64>();
         if let Some(outcome) = outcome {
             compute.tokens_train += outcome.n_tokens;
             compute.flops_train += outcome.flops;
+            compute.exact.forward += outcome.exact_forward;
+            compute.exact.backward += 2.0 * outcome.exact_forward;
         }
+    }
+
+    /// Adds the time and the energy of a step to the counters.
+    fn count_time(&mut self, times: &StepTimes, energy: Energy) {
+        let add = |counter: &mut Option<f64>, more: Option<f64>| {
+            if let Some(more) = more {
+                *counter = Some(counter.unwrap_or(0.0) + more);
+            }
+        };
+        let compute = &mut self.state.compute;
+        compute.wall_s += times.step_s;
+        add(&mut compute.cpu_s, times.step_cpu_s);
+        add(&mut compute.gpu_hours, self.on_gpu.then_some(times.step_s / 3600.0));
+        add(&mut compute.energy_cpu_j, energy.cpu_j);
+        add(&mut compute.energy_gpu_j, energy.gpu_j);
     }
 
     /// Says aloud what can hardly be the policy's doing, such as a verifier that scores everything 0.
@@ -528,7 +607,7 @@ impl Run {
         let step = self.steps_done();
         let is_complete = step >= self.config.run.steps && self.state.position >= Position::Step(0);
         if is_complete {
-            if step > 0 && !self.is_due(self.config.eval.every, step) {
+            if step > 0 && !self.evaluated {
                 self.evaluate(step, &Progress::new(0, 0))?;
             }
             self.save()?;
@@ -543,6 +622,12 @@ impl Run {
         let checkpoint = self.saved.map(|(_, path)| path);
         Ok(Outcome { is_complete, folder: self.folder.path().to_owned(), checkpoint, curves })
     }
+}
+
+/// Whether training compute passes a mark of a logarithmic axis with so many marks a decade. The first step passes one.
+fn crosses_a_mark(per_decade: u32, before: f64, after: f64) -> bool {
+    let mark = |flops: f64| (flops.log10() * f64::from(per_decade)).floor();
+    per_decade > 0 && after > before && mark(after) > mark(before)
 }
 
 /// What a step trains on.
@@ -600,4 +685,18 @@ fn held_out_line(step: u64, metrics: &Metrics) -> String {
         })
         .collect();
     format!("step {step}: held-out accuracy {}", sets.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_equally_far_apart_in_log_compute() {
+        // 1 000 steps of 1e9 operations: from 1e9 to 1e12 there are 3 decades with 4 marks each, and the first step.
+        let passed: Vec<u64> =
+            (1..=1000).filter(|&step| crosses_a_mark(4, (step - 1) as f64 * 1e9, step as f64 * 1e9)).collect();
+        assert_eq!(passed, [1, 2, 4, 6, 10, 18, 32, 57, 100, 178, 317, 563, 1000]);
+        assert!(!crosses_a_mark(0, 1.0, 1e9) && !crosses_a_mark(4, 5.0, 5.0));
+    }
 }

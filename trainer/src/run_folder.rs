@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use rlvr_curves::record::{Kind, Metrics, Record, SCHEMA};
-use rlvr_curves::store::{LineWriter, retain};
+use rlvr_curves::store::{LineWriter, read_log, retain};
 use serde::{Deserialize, Serialize};
 
 /// A run folder that this process writes.
@@ -127,6 +127,17 @@ impl RunFolder {
         self.write(&format!("{folder}/{}.jsonl", step_name(step)), &text)
     }
 
+    /// Returns whether the log holds an evaluation of the policy at a position.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read.
+    pub fn is_evaluated(&self, position: Position) -> anyhow::Result<bool> {
+        let Position::Step(step) = position else { return Ok(false) };
+        let log = read_log(&self.path.join("metrics.jsonl"))?;
+        Ok(log.records.iter().any(|record| record.kind == Kind::Eval && record.step == step))
+    }
+
     /// Drops what was written after a checkpoint, for a run that goes on from there; returns the number of records.
     ///
     /// # Errors
@@ -178,6 +189,12 @@ impl Position {
             Self::Step(step) => record.step <= step,
         }
     }
+}
+
+/// Returns whether another process is writing a run folder.
+pub fn is_in_use(folder: &Path) -> bool {
+    let Ok(file) = File::open(folder.join(".lock")) else { return false };
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
 }
 
 fn lock(folder: &Path) -> anyhow::Result<File> {

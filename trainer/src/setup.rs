@@ -15,6 +15,7 @@ use rlvr_verifiers::{Panel, Registry, Task};
 use tch::Device;
 
 use crate::config::{LongPrompts, PolicySection, RunConfig, TokenizerChoice};
+use crate::evaluate::contamination::{NGRAM, overlap};
 
 /// The tasks of a run and who judges them.
 #[derive(Debug)]
@@ -52,7 +53,7 @@ impl Tasks {
                 train.len()
             );
         }
-        warnings.extend(contamination(&train, &eval));
+        warnings.extend(overlap(&train, &eval, NGRAM).sentence());
         Ok(Self { train, eval, panel, warnings })
     }
 
@@ -154,20 +155,6 @@ fn sound(panel: &Panel, tasks: Vec<Task>, kind: &str, warnings: &mut Vec<String>
         warnings.push(text);
     }
     Ok(tasks)
-}
-
-/// Reports held-out prompts that are training prompts too.
-fn contamination(train: &[Task], eval: &[Task]) -> Option<String> {
-    let trained: HashSet<u64> = train.iter().map(|task| key_of(&task.prompt.to_plain_text())).collect();
-    let shared: Vec<&Task> =
-        eval.iter().filter(|task| trained.contains(&key_of(&task.prompt.to_plain_text()))).collect();
-    let first = shared.first()?;
-    Some(format!(
-        "{} of {} held-out prompts are training prompts too, such as `{}`: the curve will flatter",
-        shared.len(),
-        eval.len(),
-        first.id
-    ))
 }
 
 /// Loads or makes the model of a config.

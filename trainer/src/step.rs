@@ -90,6 +90,8 @@ pub struct StepOutcome {
     pub mismatch: Mismatch,
     /// Operations of the forward and backward passes.
     pub flops: f64,
+    /// Exact operations of the forward passes; the backward passes take twice as many.
+    pub exact_forward: f64,
     /// Completion tokens trained on.
     pub n_tokens: u64,
 }
@@ -159,6 +161,9 @@ fn accumulate(
     }
     outcome.n_tokens += n_tokens as u64;
     outcome.flops += 3.0 * forward_flops(learner, &lengths);
+    let exact =
+        |group: &GroupLengths| learner.architecture().scoring_flops(group.prompt, group.completions.iter().copied());
+    outcome.exact_forward += lengths.iter().map(exact).sum::<f64>();
 }
 
 /// Model FLOPs of one forward pass over all groups, prompts shared.

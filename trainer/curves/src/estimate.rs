@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 pub use best_of::{Ballot, NoisyVerifier, best_of_k, weighted_vote};
 pub use paired::{Difference, mcnemar, paired_difference};
@@ -37,7 +38,7 @@ pub fn pass_at_k(n: u64, c: u64, k: u64) -> Option<f64> {
 }
 
 /// The votes of `n` samples of one problem: how many gave the right answer, and how many gave each other one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Votes {
     /// Samples with the right answer.
     pub right: u64,
@@ -84,7 +85,8 @@ pub fn majority_at_k(votes: &Votes, k: u64) -> Option<f64> {
     for m in 1..=votes.right.min(k) {
         // ways[j][s]: probability to draw s votes for other answers, j of which tie.
         let room = (k - m) as usize;
-        let mut ways = vec![vec![0.0; room + 1]; votes.wrong.len() + 1];
+        // Each tie takes m of the votes that are left, so that few can tie.
+        let mut ways = vec![vec![0.0; room + 1]; votes.wrong.len().min(room / m as usize) + 1];
         ways[0][0] = 1.0;
         for &n in &votes.wrong {
             ways = with_answer(&ways, n, m, &draws);
@@ -305,6 +307,17 @@ mod tests {
         assert!((majority_at_k(&even, 2001).unwrap() - 0.5).abs() < 1e-9);
         let uneven = Votes { right: 3000, wrong: vec![1000], abstentions: 50 };
         assert!((majority_at_k(&uneven, 2001).unwrap() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn many_different_answers_are_counted_in_a_moment() {
+        // 56 of 256 are right and nobody else agrees: two right votes win, one of k ties with the others.
+        let votes = Votes { right: 56, wrong: vec![1; 200], abstentions: 0 };
+        let found: Vec<f64> = (1..=128).map(|k| majority_at_k(&votes, k).unwrap()).collect();
+        assert!((found[0] - 56.0 / 256.0).abs() < 1e-12);
+        let (one, two) = (2.0 * 56.0 * 200.0 / (256.0 * 255.0), 56.0 * 55.0 / (256.0 * 255.0));
+        assert!((found[1] - (0.5 * one + two)).abs() < 1e-12);
+        assert!(found[127] > 1.0 - 1e-9, "{}", found[127]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`record`]s are what a run writes, one JSON object a line; [`store`] appends and reads them; [`points`] picks the
 //! evaluations out of them, or out of a table; [`fit`] fits curves and says what may be said of them; [`figure`] draws.
-//! [`estimate`] holds the estimators of accuracy and their intervals, [`outcomes`] what each problem did, [`inference`] the
+//! [`estimate`] holds the estimators of accuracy and their intervals, [`outcomes`] what each problem did, [`evaluation`] what an evaluation found, [`inference`] the
 //! curves of many samples a problem, [`losses`] and [`sizes`] the laws across sizes of models. [`calibration`] measures by
 //! simulation how often verdicts are right.
 //!
@@ -11,6 +11,7 @@
 
 pub mod calibration;
 pub mod estimate;
+pub mod evaluation;
 pub mod figure;
 pub mod fit;
 pub mod inference;

@@ -134,7 +134,7 @@ fn from_word(text: &str) -> Option<f64> {
 ///
 /// Model FLOPs, not hardware FLOPs: see the formula in `run.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct Compute {
     /// Completions sampled, the dropped ones included.
     pub rollouts: u64,
@@ -166,6 +166,68 @@ pub struct Compute {
     pub verify_cpu_s: f64,
     /// Seconds of reinforcement learning, evaluation excluded.
     pub wall_s: f64,
+    /// Seconds of CPU time of reinforcement learning, all threads of this process together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_s: Option<f64>,
+    /// Hours of reinforcement learning for which a GPU was held; none without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gpu_hours: Option<f64>,
+    /// Joules of the CPU packages in reinforcement learning, where they could be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_cpu_j: Option<f64>,
+    /// Joules of the GPU in reinforcement learning, where they could be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub energy_gpu_j: Option<f64>,
+    /// Exact operations by component.
+    pub exact: ExactFlops,
+}
+
+/// Operations by component, exact: attention by the keys that a query looks at, the head only where logits are wanted.
+///
+/// The axis of curves is the formula in `run.json`, which other people's figures can be compared with; these counts say
+/// where operations go. Both are model FLOPs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExactFlops {
+    /// Prompts of sampling.
+    pub prefill: f64,
+    /// Completions of sampling.
+    pub decode: f64,
+    /// Scoring under the weights of the step's start.
+    pub score_old: f64,
+    /// Scoring under the reference.
+    pub score_reference: f64,
+    /// Forward passes of updates.
+    pub forward: f64,
+    /// Backward passes of updates.
+    pub backward: f64,
+}
+
+impl ExactFlops {
+    /// Returns what was added since an earlier count.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        Self {
+            prefill: self.prefill - before.prefill,
+            decode: self.decode - before.decode,
+            score_old: self.score_old - before.score_old,
+            score_reference: self.score_reference - before.score_reference,
+            forward: self.forward - before.forward,
+            backward: self.backward - before.backward,
+        }
+    }
+
+    /// Returns all components with their names.
+    pub fn components(&self) -> [(&'static str, f64); 6] {
+        [
+            ("prefill", self.prefill),
+            ("decode", self.decode),
+            ("score_old", self.score_old),
+            ("score_reference", self.score_reference),
+            ("forward", self.forward),
+            ("backward", self.backward),
+        ]
+    }
 }
 
 impl Compute {
@@ -198,6 +260,18 @@ impl Compute {
         ];
         for (name, value) in all {
             metrics.set(format!("compute/{name}"), value);
+        }
+        for (name, value) in self.exact.components() {
+            metrics.set(format!("compute/flops_exact/{name}"), value);
+        }
+        let measured = [
+            ("cpu_s", self.cpu_s),
+            ("gpu_hours", self.gpu_hours),
+            ("energy_cpu_j", self.energy_cpu_j),
+            ("energy_gpu_j", self.energy_gpu_j),
+        ];
+        for (name, value) in measured {
+            metrics.set_some(format!("compute/{name}"), value);
         }
     }
 }
@@ -236,6 +310,24 @@ mod tests {
         let line = r#"{"kind":"dream","schema":9,"step":1,"time_s":0,"new":{"a":1},"old/x":2,"word":"w"}"#;
         let read: Record = serde_json::from_str(line).unwrap();
         assert_eq!((read.kind, read.metrics.get("old/x"), read.metrics.get("new")), (Kind::Unknown, Some(2.0), None));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_written() {
+        let compute = Compute {
+            energy_gpu_j: Some(3.0),
+            exact: ExactFlops { decode: 5.0, ..ExactFlops::default() },
+            ..Compute::default()
+        };
+        let mut metrics = Metrics::default();
+        compute.write(1, &mut metrics);
+        assert_eq!(metrics.get("compute/energy_gpu_j"), Some(3.0));
+        assert_eq!((metrics.get("compute/energy_cpu_j"), metrics.get("compute/gpu_hours")), (None, None));
+        assert_eq!(metrics.get("compute/flops_exact/decode"), Some(5.0));
+        let text = serde_json::to_string(&compute).unwrap();
+        assert_eq!(serde_json::from_str::<Compute>(&text).unwrap(), compute);
+        // A checkpoint of before these were counted.
+        assert_eq!(serde_json::from_str::<Compute>("{\"rollouts\":2}").unwrap().rollouts, 2);
     }
 
     #[test]

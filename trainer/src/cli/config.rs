@@ -48,7 +48,8 @@ pub(super) fn run(args: ConfigArgs) -> anyhow::Result<()> {
     }
 }
 
-fn check(config: &RunConfig) -> anyhow::Result<()> {
+/// Checks what a config names, and says what a run would do.
+pub(super) fn check(config: &RunConfig) -> anyhow::Result<()> {
     say(&arithmetic(config));
     let mut faults = vec![];
     let tasks = Tasks::load(config, &Registry::default());
@@ -58,6 +59,7 @@ fn check(config: &RunConfig) -> anyhow::Result<()> {
             say(&format!("tasks: {} for training, {} held out", tasks.train.len(), tasks.eval.len()));
             if !tasks.eval.is_empty() {
                 say(&eval_precision(tasks.eval.len(), config.eval.samples));
+                say(&eval_schedule(config));
             }
             if let Err(error) = tasks.check_prompts(config, &tokenizer, context) {
                 faults.push(error);
@@ -99,8 +101,44 @@ fn arithmetic(config: &RunConfig) -> String {
     )
 }
 
-/// How exact an evaluation can be: the largest standard error of its mean, at an accuracy of one half.
+/// When evaluations happen.
+fn eval_schedule(config: &RunConfig) -> String {
+    let every = (config.eval.every > 0).then(|| format!("every {} steps", config.eval.every));
+    let marks = (config.eval.per_decade > 0)
+        .then(|| format!("{} times for every tenfold of training compute", config.eval.per_decade));
+    let all: Vec<String> = every.into_iter().chain(marks).collect();
+    format!(
+        "evaluated: {} before the first step and after the last",
+        all.join(", ").to_owned() + if all.is_empty() { "" } else { ", and" }
+    )
+}
+
+/// How exact an evaluation is: the standard error of its mean at an accuracy of one half.
+///
+/// Of n problems with s samples each it is √([V + (¼ − V) / s] / n), V being the variance of the problems' own rates: 0 if
+/// all are equally hard, ¼ if each is solved always or never, and 1/12 if the rates are spread evenly from 0 to 1.
 fn eval_precision(n_problems: usize, n_samples: usize) -> String {
-    let points = 50.0 / (n_problems as f64).sqrt();
-    format!("evaluation: {n_problems} problems × {n_samples} samples: a standard error of at most ±{points:.1} points")
+    let points = |variance: f64| 100.0 * ((variance + (0.25 - variance) / n_samples as f64) / n_problems as f64).sqrt();
+    let what = format!("evaluation: {n_problems} problems × {n_samples} samples");
+    let (likely, least, most) = (points(1.0 / 12.0), points(0.0), points(0.25));
+    match n_samples {
+        1 => format!("{what}: a standard error of ±{most:.1} points"),
+        _ => format!(
+            "{what}: a standard error of ±{likely:.1} points with difficulties spread evenly; ±{least:.1} if all problems are \
+             alike, ±{most:.1} if each is solved always or never"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_precision_of_an_evaluation_is_stated() {
+        let expected = "evaluation: 200 problems × 4 samples: a standard error of ±2.5 points with difficulties spread evenly; \
+                        ±1.8 if all problems are alike, ±3.5 if each is solved always or never";
+        assert_eq!(eval_precision(200, 4), expected);
+        assert_eq!(eval_precision(100, 1), "evaluation: 100 problems × 1 samples: a standard error of ±5.0 points");
+    }
 }

@@ -1,6 +1,7 @@
 //! Commands. Each is a file with its arguments and what it does; data goes to stdout, words for people to stderr.
 
 mod bench;
+mod compare;
 mod config;
 mod doctor;
 mod eval;
@@ -11,6 +12,7 @@ mod output;
 mod render;
 mod sample;
 mod score;
+mod sweep;
 mod task_spec;
 mod tasks;
 mod trace;
@@ -34,10 +36,14 @@ struct Cli {
 enum Command {
     /// Train a policy as a config says.
     Train(train::TrainArgs),
+    /// Train many policies from one file, and fit what they show together.
+    Sweep(sweep::SweepArgs),
     /// Do only the supervised part of a config, its `[warm_start]`.
     Sft(train::TrainArgs),
-    /// Evaluate a model: pass@k, maj@k and mean@n with intervals, as JSON.
-    Eval(eval::EvalArgs),
+    /// Evaluate a model: pass@k, maj@k, best-of-k and mean@n with intervals, as JSON.
+    Eval(Box<eval::EvalArgs>),
+    /// Compare two evaluations of the same tasks, problem by problem.
+    Compare(compare::CompareArgs),
     /// Continue prompts.
     Sample(sample::SampleArgs),
     /// Log-probabilities of given tokens.
@@ -64,8 +70,10 @@ enum Command {
 pub(crate) fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::train(args),
+        Command::Sweep(args) => sweep::run(&args),
         Command::Sft(args) => train::sft(args),
         Command::Eval(args) => eval::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Sample(args) => sample::run(args),
         Command::Score(args) => score::run(&args),
         Command::Render(args) => render::run(&args),

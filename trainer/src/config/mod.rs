@@ -288,6 +288,9 @@ pub enum SftSource {
 pub struct EvalSection {
     /// An evaluation every so many steps, besides those before the first and after the last; 0 is none.
     pub every: u64,
+    /// So many evaluations for every tenfold of training compute, equally far apart on a logarithmic axis, besides those of
+    /// `every`; 0 is none.
+    pub per_decade: u32,
     /// Samples a task.
     pub samples: usize,
     /// How tokens are drawn; greedy by default.
@@ -301,7 +304,7 @@ pub struct EvalSection {
 
 impl Default for EvalSection {
     fn default() -> Self {
-        Self { every: 0, samples: 1, sampling: Sampling::greedy(), max_new_tokens: None, tasks: vec![] }
+        Self { every: 0, per_decade: 0, samples: 1, sampling: Sampling::greedy(), max_new_tokens: None, tasks: vec![] }
     }
 }
 

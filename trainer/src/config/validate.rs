@@ -199,6 +199,13 @@ impl RunConfig {
         if self.eval.every > 0 && self.eval.tasks.is_empty() {
             return refuse("eval.every", self.eval.every, "there is no `[[eval.tasks]]` section to evaluate on");
         }
+        if self.eval.per_decade > 0 && self.eval.tasks.is_empty() {
+            let why = "there is no `[[eval.tasks]]` section to evaluate on";
+            return refuse("eval.per_decade", self.eval.per_decade, why);
+        }
+        if self.eval.per_decade > 1000 {
+            return refuse("eval.per_decade", self.eval.per_decade, "must be at most 1000; 8 make a curve");
+        }
         let check =
             |source: &rlvr_verifiers::dataset::TaskSource| source.check().map_err(|error: TaskError| error.to_string());
         self.tasks.iter().chain(&self.eval.tasks).try_for_each(check)
@@ -244,6 +251,10 @@ mod tests {
         check(&["run.name=a/b"], "`run.name` is `a/b`, but it names a folder: no slash, no leading dot");
         check(&["policy.path=x"], "`policy` has a `path` or a `preset`, not both");
         check(&["eval.every=5"], "`eval.every` is 5, but there is no `[[eval.tasks]]` section to evaluate on");
+        check(
+            &["eval.per_decade=5"],
+            "`eval.per_decade` is 5, but there is no `[[eval.tasks]]` section to evaluate on",
+        );
         check(
             &["loss.bound={cispo={cap=0.2}}"],
             "`loss.bound.cispo.cap` is 0.2, but below 1 it would shrink every token; ScaleRL uses 5",

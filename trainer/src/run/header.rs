@@ -36,6 +36,9 @@ pub(super) fn header(config: &RunConfig, tasks: &Tasks, learner: &Learner, devic
             "formula": "F(T) = 2 N T + 2 L d_attn T^2 for a forward pass over T tokens; a backward pass is 2 F",
             "n": "matmul parameters with the head, without the embedding",
             "prefill_shared": true,
+            "exact": "compute/flops_exact/…: a query at position i looks at i + 1 keys, the head is applied where logits are \
+                      wanted, the last token of a completion is no input",
+            "device_seconds": "compute/cpu_s: CPU time of all threads of this process; compute/gpu_hours: time a GPU was held",
             "total": "sampling + scoring + updates of reinforcement learning; warm start and evaluation apart",
         },
         "tasks": {"train": fingerprint(&tasks.train), "eval": fingerprint(&tasks.eval)},

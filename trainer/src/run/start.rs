@@ -14,6 +14,7 @@ use super::{Run, header};
 use crate::checkpoint::{self, Found, RunState};
 use crate::config::{RunConfig, SftSource};
 use crate::device;
+use crate::energy::EnergyMeter;
 use crate::learner::Learner;
 use crate::optimizer::AdamW;
 use crate::order::TaskOrder;
@@ -71,8 +72,12 @@ pub fn start(
     let order = TaskOrder::new(config.run.seed, ids, config.filter.retire_at, state.order.clone());
     let matmul_peak = device::matmul_peak(device);
     folder.write("config.toml", &config.to_toml())?;
-    let header = header::header(&config, &tasks, &learner, device, matmul_peak);
+    let energy = EnergyMeter::new(device);
+    let mut header = header::header(&config, &tasks, &learner, device, matmul_peak);
+    header["energy"] = energy.description();
     folder.write("run.json", &format!("{header:#}\n"))?;
+    // A checkpoint is saved after the evaluation of its step, so that the log tells.
+    let evaluated = folder.is_evaluated(state.position)?;
     let saved = found.map(|found| (state.position, found.path));
     Ok(Run {
         config,
@@ -85,8 +90,11 @@ pub fn start(
         order,
         state,
         matmul_peak,
+        on_gpu: device.is_cuda(),
+        energy,
         watch: Watch::default(),
         recent: vec![],
+        evaluated,
         saved,
     })
 }
@@ -134,6 +142,7 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         config.run.threads = 0;
         config.checkpoint = before.checkpoint.clone();
         config.eval.every = 0;
+        config.eval.per_decade = 0;
         config.rollouts.record_every = 0;
         config.to_toml()
     };

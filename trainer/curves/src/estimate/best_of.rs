@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::random::ln_choose;
+
 /// The probability that the best of `k` samples by score is right, exact over all `k`-subsets of the samples.
 ///
 /// Sorted by falling score, the sample of rank r is the best of a subset with probability C(n−r, k−1) / C(n, k). Samples
@@ -71,6 +73,55 @@ impl NoisyVerifier {
         of_accepted + of_all
     }
 
+    /// The probability that the pick among `k` of `n` samples is right, `c` of them being right: exact over all `k`-subsets
+    /// and over the verifier's errors, which are independent. None if fewer than `k` samples were drawn.
+    ///
+    /// Of r right samples each is the pick with probability t · E(1 / (1 + X)), X counting the others that are accepted;
+    /// E(1 / (1 + X)) = ∫₀¹ E(sˣ) ds = ∫₀¹ (1−t+ts)^(r−1) (1−f+fs)^(k−r) ds, a polynomial that Gauss's quadrature
+    /// integrates exactly.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use rlvr_curves::estimate::NoisyVerifier;
+    ///
+    /// let perfect = NoisyVerifier { accepts_right: 1.0, accepts_wrong: 0.0 };
+    /// assert!((perfect.best_of_k(4, 1, 2).unwrap() - 0.5).abs() < 1e-12); // pass@2
+    /// let blind = NoisyVerifier { accepts_right: 0.3, accepts_wrong: 0.3 };
+    /// assert!((blind.best_of_k(4, 1, 2).unwrap() - 0.25).abs() < 1e-12); // the mean
+    /// ```
+    pub fn best_of_k(&self, n: u64, c: u64, k: u64) -> Option<f64> {
+        if k == 0 || n < k || c > n {
+            return None;
+        }
+        let (t, f) = (self.accepts_right, self.accepts_wrong);
+        let nodes = gauss_legendre(k as usize / 2 + 1);
+        let most = c.min(k);
+        let of_subset = |r: u64| {
+            let wrong = (k - r) as i32;
+            let share: f64 = nodes
+                .iter()
+                .map(|(s, weight)| weight * (1.0 - t + t * s).powi(r as i32 - 1) * (1.0 - f + f * s).powi(wrong))
+                .sum();
+            let none = (1.0 - t).powi(r as i32) * (1.0 - f).powi(wrong);
+            r as f64 * t * share + none * r as f64 / k as f64
+        };
+        let chance = |r: u64| (ln_choose(c, r) + ln_choose(n - c, k - r) - ln_choose(n, k)).exp();
+        let least = k.saturating_sub(n - c).max(1);
+        Some((least..=most).map(|r| chance(r) * of_subset(r)).sum::<f64>().min(1.0))
+    }
+
+    /// Measures a verifier by its verdicts on samples of known truth: (accepted, right). None unless there are both right
+    /// and wrong ones.
+    pub fn measured(verdicts: impl IntoIterator<Item = (bool, bool)>) -> Option<Self> {
+        let mut counts = [[0.0_f64; 2]; 2]; // [right][accepted]
+        for (accepted, right) in verdicts {
+            counts[usize::from(right)][usize::from(accepted)] += 1.0;
+        }
+        let rate = |of: [f64; 2]| (of[0] + of[1] > 0.0).then(|| of[1] / (of[0] + of[1]));
+        Some(Self { accepts_right: rate(counts[1])?, accepts_wrong: rate(counts[0])? })
+    }
+
     /// What is approached with endless samples: p t / (p t + (1 − p) f). Any wrong acceptance keeps it below 1.
     pub fn limit(&self, p: f64) -> f64 {
         let accepted = self.accepted(p);
@@ -80,6 +131,30 @@ impl NoisyVerifier {
     fn accepted(&self, p: f64) -> f64 {
         p * self.accepts_right + (1.0 - p) * self.accepts_wrong
     }
+}
+
+/// The nodes and weights of Gauss's quadrature on [0, 1], exact for polynomials up to degree 2 m − 1: roots of the Legendre
+/// polynomial by Newton's method (Press et al., Numerical Recipes, §4.6).
+fn gauss_legendre(m: usize) -> Vec<(f64, f64)> {
+    let node = |i: usize| {
+        let mut x = (std::f64::consts::PI * (i as f64 + 0.75) / (m as f64 + 0.5)).cos();
+        let mut slope = 1.0;
+        for _ in 0..100 {
+            let (mut p, mut before) = (1.0, 0.0);
+            for j in 0..m {
+                let j = j as f64;
+                (p, before) = (((2.0 * j + 1.0) * x * p - j * before) / (j + 1.0), p);
+            }
+            slope = m as f64 * (x * p - before) / (x * x - 1.0);
+            let step = p / slope;
+            x -= step;
+            if step.abs() < 1e-15 {
+                break;
+            }
+        }
+        (0.5 * (1.0 + x), 1.0 / ((1.0 - x * x) * slope * slope))
+    };
+    (0..m).map(node).collect()
 }
 
 /// A sample that votes: its answer, if it has one, its weight, and whether it is right.
@@ -128,6 +203,96 @@ mod tests {
         }
         assert_eq!(best_of_k(&samples, 7), None);
         assert_eq!(best_of_k(&[(f64::NAN, true)], 1), None);
+    }
+
+    /// The pick of the best by score, ties by chance, counted over all subsets.
+    fn best_by_hand(samples: &[(f64, bool)], k: usize) -> f64 {
+        let (mut sum, mut subsets) = (0.0, 0.0);
+        for mask in (0_u32..1 << samples.len()).filter(|mask| mask.count_ones() as usize == k) {
+            let chosen: Vec<(f64, bool)> =
+                (0..samples.len()).filter(|i| mask & (1 << i) != 0).map(|i| samples[i]).collect();
+            let best = chosen.iter().map(|(score, _)| *score).fold(f64::NEG_INFINITY, f64::max);
+            let ties: Vec<bool> = chosen.iter().filter(|(score, _)| *score == best).map(|(_, right)| *right).collect();
+            sum += ties.iter().filter(|right| **right).count() as f64 / ties.len() as f64;
+            subsets += 1.0;
+        }
+        sum / subsets
+    }
+
+    #[test]
+    fn best_of_k_agrees_with_counting() {
+        let mut random = crate::random::Random::keyed(9);
+        for n in 1..9 {
+            for _ in 0..8 {
+                let samples: Vec<(f64, bool)> = (0..n).map(|_| (random.below(3) as f64, random.unit() < 0.5)).collect();
+                for k in 1..=n {
+                    let (ours, brute) = (best_of_k(&samples, k).unwrap(), best_by_hand(&samples, k));
+                    assert!((ours - brute).abs() < 1e-12, "{samples:?} at {k}: {ours} against {brute}");
+                }
+            }
+        }
+    }
+
+    /// All subsets, all patterns of acceptance.
+    fn noisy_by_hand(verifier: NoisyVerifier, n: usize, c: usize, k: usize) -> f64 {
+        let (mut sum, mut subsets) = (0.0, 0.0);
+        for subset in (0_u32..1 << n).filter(|mask| mask.count_ones() as usize == k) {
+            let right: Vec<bool> = (0..n).filter(|i| subset & (1 << i) != 0).map(|i| i < c).collect();
+            for pattern in 0_u32..1 << k {
+                let accepted = |i: &usize| pattern & (1 << i) != 0;
+                let chance: f64 = (0..k)
+                    .map(|i| {
+                        let rate = if right[i] { verifier.accepts_right } else { verifier.accepts_wrong };
+                        if accepted(&i) { rate } else { 1.0 - rate }
+                    })
+                    .product();
+                let mut pool: Vec<usize> = (0..k).filter(accepted).collect();
+                if pool.is_empty() {
+                    pool = (0..k).collect();
+                }
+                sum += chance * pool.iter().filter(|&&i| right[i]).count() as f64 / pool.len() as f64;
+            }
+            subsets += 1.0;
+        }
+        sum / subsets
+    }
+
+    #[test]
+    fn a_noisy_verifier_agrees_with_all_its_errors() {
+        for (accepts_right, accepts_wrong) in [(0.9, 0.05), (0.5, 0.5), (1.0, 0.2), (0.0, 1.0), (1.0, 0.0)] {
+            let verifier = NoisyVerifier { accepts_right, accepts_wrong };
+            for n in 1..7 {
+                for c in 0..=n {
+                    for k in 1..=n {
+                        let ours = verifier.best_of_k(n as u64, c as u64, k as u64).unwrap();
+                        let brute = noisy_by_hand(verifier, n, c, k);
+                        assert!((ours - brute).abs() < 1e-11, "{verifier:?} {n} {c} {k}: {ours} against {brute}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_noisy_verifier_of_many_samples_approaches_the_closed_form() {
+        // Of 20 000 samples a twentieth is right; 256 of them are almost independent draws.
+        let verifier = NoisyVerifier { accepts_right: 0.9, accepts_wrong: 0.05 };
+        let (exact, closed) = (verifier.best_of_k(20_000, 1000, 256).unwrap(), verifier.best_of_n(0.05, 256));
+        assert!((exact - closed).abs() < 1e-3, "{exact} against {closed}");
+        let perfect = NoisyVerifier { accepts_right: 1.0, accepts_wrong: 0.0 };
+        let pass = crate::estimate::pass_at_k(1000, 7, 500).unwrap();
+        assert!((perfect.best_of_k(1000, 7, 500).unwrap() - pass).abs() < 1e-10);
+        assert_eq!(perfect.best_of_k(3, 1, 4), None);
+    }
+
+    #[test]
+    fn error_rates_are_measured_on_samples_of_known_truth() {
+        let verdicts = [(true, true), (true, true), (false, true), (true, false), (false, false), (false, false)];
+        let measured = NoisyVerifier::measured(verdicts).unwrap();
+        assert!(
+            (measured.accepts_right - 2.0 / 3.0).abs() < 1e-15 && (measured.accepts_wrong - 1.0 / 3.0).abs() < 1e-15
+        );
+        assert_eq!(NoisyVerifier::measured([(true, true)]), None);
     }
 
     #[test]

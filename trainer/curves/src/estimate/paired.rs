@@ -55,6 +55,24 @@ pub fn mcnemar(gained: u64, lost: u64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Two-sided probabilities of the exact binomial test, computed with fractions.
+    #[test]
+    fn known_probabilities_of_the_exact_test() {
+        for (gained, lost, expected) in [
+            (0, 0, 1.0),
+            (1, 0, 1.0),
+            (5, 0, 0.0625),
+            (9, 1, 22.0 / 1024.0),
+            (3, 3, 1.0),
+            (15, 5, 0.041_389_465_332_031_25),
+            (59, 35, 0.017_209_595_585_930_46),
+        ] {
+            let p = mcnemar(gained, lost);
+            assert!((p - expected).abs() < 1e-9, "{gained} against {lost}: {p}");
+            assert!((p - mcnemar(lost, gained)).abs() < 1e-12, "the test is two-sided");
+        }
+    }
+
     #[test]
     fn pairing_narrows_the_interval() {
         // 300 problems half of which are hard for both; the second checkpoint gains 15 of them.
