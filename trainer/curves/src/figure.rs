@@ -20,6 +20,7 @@ pub use at_k::AtKFigure;
 pub use difficulty::DifficultyFigure;
 pub use panels::{PANELS, PanelsFigure};
 
+pub(crate) use scaling::problem_interval;
 pub use scaling::{ScalingFigure, Style};
 pub use theme::Theme;
 

@@ -22,6 +22,8 @@ pub mod outcomes;
 pub mod points;
 pub mod random;
 pub mod record;
+pub mod report;
+pub mod runs;
 pub mod sizes;
 mod solve;
 pub mod store;

@@ -127,6 +127,29 @@ fn over(name: &str, records: &[Record], counter: &Counter) -> Vec<Series> {
     all
 }
 
+/// Sorts series by what was evaluated, sets in the order in which they come.
+pub fn by_set(series: Vec<Series>) -> Vec<(String, Vec<Series>)> {
+    let mut sets: Vec<(String, Vec<Series>)> = vec![];
+    for one in series {
+        match sets.iter_mut().find(|(set, _)| *set == one.set) {
+            Some((_, all)) => all.push(one),
+            None => sets.push((one.set.clone(), vec![one])),
+        }
+    }
+    sets
+}
+
+/// Keeps the points up to a share of the largest compute: what a held-out extrapolation is fitted to.
+pub fn up_to(series: &[Series], share: f64) -> Vec<Series> {
+    let computes = series.iter().flat_map(|one| &one.points).map(|point| point.compute);
+    let limit = share * computes.fold(0.0, f64::max) * (1.0 + 1e-9);
+    let early = |one: &Series| {
+        let points = one.points.iter().filter(|point| point.compute <= limit).cloned().collect();
+        Series { points, ..one.clone() }
+    };
+    series.iter().map(early).collect()
+}
+
 /// Takes the last point of each run, and of those the ones that no cheaper run equals: the frontier over separately
 /// tuned runs at several budgets.
 ///
@@ -192,6 +215,21 @@ mod tests {
             over("kwh").unwrap_err().to_string(),
             "run `r`: its evaluations have no `compute/kwh`; choose one of flops_total, wall_s"
         );
+    }
+
+    #[test]
+    fn the_early_points_are_those_up_to_a_share_of_the_compute() {
+        let point = |compute| Point { step: 0, compute, y: 0.5, lenient: None, n: None };
+        let one = |set: &str, computes: &[f64]| Series {
+            name: "r".to_owned(),
+            set: set.to_owned(),
+            points: computes.iter().copied().map(point).collect(),
+        };
+        let sets = by_set(vec![one("a", &[0.0, 5.0, 10.0]), one("b", &[]), one("a", &[4.0, 6.0])]);
+        let shown: Vec<(&str, usize)> = sets.iter().map(|(set, all)| (set.as_str(), all.len())).collect();
+        assert_eq!(shown, [("a", 2), ("b", 1)]);
+        let early: Vec<usize> = up_to(&sets[0].1, 0.5).iter().map(|one| one.points.len()).collect();
+        assert_eq!(early, [2, 1]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod fit;
 mod model;
 mod output;
 mod render;
+mod report;
 mod sample;
 mod score;
 mod task_spec;
@@ -48,6 +49,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Fit and draw accuracy against compute.
     Fit(fit::FitArgs),
+    /// Say on one page what runs show: verdict, figures, samples, and what is left open.
+    Report(report::ReportArgs),
     /// Show a run in another tool.
     Export(export::ExportArgs),
     /// Check, show or describe configs.
@@ -68,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => doctor::run(&args),

@@ -320,7 +320,7 @@ fn marks<'a>(figure: &ScalingFigure<'a>, outcomes: &[RunOutcomes]) -> Vec<Mark<'
     for (i, series) in figure.series.iter().enumerate() {
         let run = outcomes.iter().find(|run| run.name == series.name);
         for point in series.points.iter().filter(|point| point.compute > 0.0) {
-            let interval = run.and_then(|run| over_problems(run, point));
+            let interval = run.and_then(|run| problem_interval(run, point));
             let interval = interval.or_else(|| point.n.map(|n| wilson(point.y * n, n)));
             all.push(Mark { series: i, point, interval, role: role(point.compute.log10()) });
         }
@@ -329,7 +329,7 @@ fn marks<'a>(figure: &ScalingFigure<'a>, outcomes: &[RunOutcomes]) -> Vec<Mark<'
 }
 
 /// The interval of a point by drawing problems; the samples of one move together.
-pub(crate) fn over_problems(run: &RunOutcomes, point: &Point) -> Option<Interval> {
+pub(crate) fn problem_interval(run: &RunOutcomes, point: &Point) -> Option<Interval> {
     let checkpoint = run.checkpoints.iter().find(|checkpoint| checkpoint.compute == point.compute)?;
     let judged = checkpoint.problems.values().filter(|counts| counts.n > 0.0);
     let shares: Vec<f64> = judged.map(|counts| counts.right / counts.n).collect();
@@ -438,7 +438,7 @@ mod tests {
         };
         let checkpoints = series[0].points.iter().map(checkpoint).collect();
         let outcomes = [RunOutcomes { name: series[0].name.clone(), checkpoints }];
-        let interval = over_problems(&outcomes[0], &series[0].points[3]).unwrap();
+        let interval = problem_interval(&outcomes[0], &series[0].points[3]).unwrap();
         assert!((interval.high - interval.low).abs() < 1e-9);
         let svg = draw(&series, &Style { outcomes: &outcomes, caption: "nine problems", ..Style::default() });
         assert!(svg.contains("nine problems; ") && svg.contains("; bars: 95 % over problems; band"));
