@@ -10,6 +10,7 @@ mod engine;
 mod golden;
 mod learns;
 mod losses;
+mod reports;
 mod resume;
 mod rewards;
 mod tidy;

@@ -26,13 +26,34 @@ pub(super) fn write(page: &mut Page, runs: &[Run], sets: &[SetReport], options: 
         let asked = Asked { runs, set, options, configs: configs::parsed(runs) };
         page.claims(|page| {
             for (number, status, text) in asked.claims() {
-                page.claim(number, status, &text);
+                page.claim(&format!("{number} {}", topic(number)), status, &text);
             }
         });
     }
 }
 
-/// What the questions are about.
+/// What a question is about.
+fn topic(number: &str) -> &'static str {
+    match number {
+        "1" => "compute",
+        "2" => "range",
+        "3" => "runs",
+        "4" => "accuracy",
+        "5" => "grading",
+        "6" => "baselines",
+        "7" => "dropped points",
+        "8" => "other forms",
+        "9" => "hold-out",
+        "10" => "intervals",
+        "11" => "late slope",
+        "12" => "lengths, coverage",
+        "13" => "reward",
+        "14" => "inference",
+        _ => "openness",
+    }
+}
+
+/// What is asked, of what.
 pub(super) struct Asked<'a> {
     pub runs: &'a [Run],
     pub set: &'a SetReport,
@@ -49,7 +70,8 @@ impl Asked<'_> {
     fn of_compute(&self) -> Vec<Claim> {
         let formula = self.runs.iter().all(|run| run.header["compute"]["formula"].is_string());
         let fit = &self.set.fit;
-        let is_wide = fit.decades >= 1.5 && fit.evidence == Evidence::Replicated;
+        let is_alike = configs::settings_apart(self.runs).is_some_and(|apart| apart.is_empty());
+        let is_wide = fit.decades >= 1.5 && fit.evidence == Evidence::Replicated && is_alike;
         vec![
             (
                 "1",
@@ -66,7 +88,7 @@ impl Asked<'_> {
                 "2",
                 Status::of(is_wide),
                 format!(
-                    "{:.2} decades, {} points, {} run(s): {}. A law takes 1.5 decades and three seeds that agree.",
+                    "{:.2} decades, {} points, {} run(s): {}. A law takes 1.5 decades and three seeds of one setting that agree.",
                     fit.decades,
                     fit.points,
                     fit.seeds,
@@ -102,17 +124,11 @@ impl Asked<'_> {
     }
 
     fn same_settings(&self) -> Claim {
-        let Some(configs) = &self.configs else {
-            return (
-                "3",
-                Status::Unanswered,
-                "Not every run has a config, so whether their settings are equal is not known.".to_owned(),
-            );
+        let Some(apart) = configs::settings_apart(self.runs) else {
+            let text = "Not every run has a config, so whether their settings are equal is not known.";
+            return ("3", Status::Unanswered, text.to_owned());
         };
-        let differences = configs::differences(configs);
-        let other: Vec<&str> =
-            differences.iter().map(|(key, _)| key.as_str()).filter(|key| !configs::is_label(key)).collect();
-        match (self.runs.len(), other.as_slice()) {
+        match (self.runs.len(), apart.as_slice()) {
             (1, _) => ("3", Status::Holds, "One run: the settings are those of its config.".to_owned()),
             (_, []) => ("3", Status::Holds, "The runs differ in nothing but name, seed and machine.".to_owned()),
             (_, keys) => {
@@ -191,24 +207,17 @@ impl Asked<'_> {
         ]
     }
 
+    /// Training warns of held-out prompts that it was given as tasks too.
     fn contamination(&self) -> Claim {
-        let found: Vec<&Value> = self
-            .runs
-            .iter()
-            .map(|run| &run.header["tasks"]["contamination"])
-            .filter(|value| !value.is_null())
-            .collect();
-        if found.len() < self.runs.len() {
+        if self.runs.iter().any(|run| !run.header["warnings"].is_array()) {
             let text = "Whether evaluation prompts are among the training tasks is not recorded.";
             return ("6", Status::Unanswered, text.to_owned());
         }
-        let counts: Vec<String> = found.iter().map(ToString::to_string).collect();
-        let is_clean = found.iter().all(|value| value.as_f64() == Some(0.0));
-        (
-            "6",
-            Status::of(is_clean),
-            format!("Evaluation prompts found among the training tasks: {}.", counts.join(", ")),
-        )
+        let warnings = self.runs.iter().flat_map(|run| run.header["warnings"].as_array().into_iter().flatten());
+        match warnings.filter_map(Value::as_str).find(|warning| warning.contains("held-out prompts")) {
+            Some(warning) => ("6", Status::Fails, format!("Contamination: {warning}.")),
+            None => ("6", Status::Holds, "No warning of held-out prompts among the training tasks.".to_owned()),
+        }
     }
 
     fn of_fit(&self) -> Vec<Claim> {
@@ -225,7 +234,7 @@ impl Asked<'_> {
         };
         let bounds: Vec<&str> =
             fit.forms.iter().filter(|form| !form.at_bound.is_empty()).map(|form| form.name).collect();
-        let rho = fit.autocorrelation.map_or("not measured".to_owned(), |rho| format!("{rho:.2}"));
+        let rho = fit.autocorrelation.map_or("not measured".to_owned(), |rho| format!("{rho:.2}").replace('-', "−"));
         vec![
             ("7", Status::Holds, dropped),
             (

@@ -49,6 +49,12 @@ pub(super) fn is_label(key: &str) -> bool {
     ["run.name", "run.seed", "run.device", "run.threads"].contains(&key)
 }
 
+/// The settings in which runs differ, names and seeds aside; none if a config cannot be read.
+pub(super) fn settings_apart(runs: &[Run]) -> Option<Vec<String>> {
+    let keys = differences(&parsed(runs)?).into_iter().map(|(key, _)| key);
+    Some(keys.filter(|key| !is_label(key)).collect())
+}
+
 pub(super) fn write(page: &mut Page, runs: &[Run]) {
     page.heading("Configs");
     let Some(configs) = parsed(runs) else {

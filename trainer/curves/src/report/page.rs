@@ -66,11 +66,15 @@ impl Page {
         ));
     }
 
-    /// A table; cells that look like numbers stand to the right.
+    /// A table that scrolls by itself on a narrow screen.
     pub(super) fn table(&mut self, header: &[&str], rows: &[Vec<String>]) {
         let cell = |text: &String| {
             let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '−' || c == '+');
-            let class = if is_number { " class=\"number\"" } else { "" };
+            let class = match text.chars().count() {
+                28.. => " class=\"long\"",
+                _ if is_number => " class=\"number\"",
+                _ => "",
+            };
             format!("<td{class}>{}</td>", escaped(text))
         };
         let head: Vec<String> = header.iter().map(|text| format!("<th>{}</th>", escaped(text))).collect();

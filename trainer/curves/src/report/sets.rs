@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::page::Page;
-use super::{Drawn, ReportError};
+use super::{Drawn, ReportError, configs};
 use crate::at_k::AtKCurve;
 use crate::counter::Counter;
 use crate::evals::{self, EvalRow};
@@ -42,7 +42,7 @@ pub(super) struct Ends {
 }
 
 /// Counters that have a figure of their own beside the FLOPs, where all runs have them.
-const OTHER_AXES: [&str; 4] = ["tokens_gen", "rollouts", "wall_s", "gpu_hours"];
+const OTHER_AXES: [&str; 5] = ["tokens_gen", "rollouts", "wall_s", "cpu_s", "gpu_hours"];
 /// The share of the compute that the held-out figure is fitted to.
 const HELD_OUT: f64 = 0.5;
 
@@ -241,6 +241,7 @@ impl SetReport {
                 format!("Replicated: {} runs, none of which alone contradicts the verdict.", fit.seeds)
             }
         }];
+        all.extend(self.not_repetitions(runs));
         if fit.kind == Kind::Trajectory && runs.iter().any(decays) {
             all.push(
                 "Checkpoints of runs whose learning rate decays: a checkpoint is not a finished smaller run."
@@ -268,6 +269,17 @@ impl SetReport {
         }
         all.extend(fit.verdict.would_settle.iter().map(|way| format!("It would be settled by: {way}.")));
         all
+    }
+
+    /// Why the runs are no seeds of one run, if they are not.
+    fn not_repetitions(&self, runs: &[Run]) -> Option<String> {
+        let differences = configs::settings_apart(runs)?;
+        (!differences.is_empty() && self.fit.kind == Kind::Trajectory).then(|| {
+            format!(
+                "These runs are no repetitions of each other: they differ in {}. What is said of seeds is said of such runs.",
+                differences.join(", ")
+            )
+        })
     }
 
     /// How much of the gain is format: the gap of strict and lenient at the start, mean over runs.
