@@ -99,6 +99,11 @@ fn damaged_and_unequal_runs_are_named() {
     is_refused(&[&["fit"], &both[..]].concat(), 1, &words);
     is_refused(&[&["report"], &both[..]].concat(), 1, &words);
     is_refused(&["fit", text(&a), text(&a)], 1, &["is given twice"]);
+    is_refused(
+        &["report", text(folder.path())],
+        1,
+        &["there is no `metrics.jsonl`; give the folder that `rlvr train` wrote"],
+    );
 
     let log = a.join("metrics.jsonl");
     let whole = fs::read_to_string(&log).expect("a log");

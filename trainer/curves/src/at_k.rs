@@ -51,10 +51,8 @@ impl AtKCurve {
             .values()
             .map(|rows| (rows.len() as u64, rows.iter().filter(|row| row.is_right()).count() as u64))
             .collect();
-        let votes: Vec<Votes> = problems
-            .values()
-            .map(|rows| Votes::count(rows.iter().map(|row| (row.answer.as_deref(), row.is_right()))))
-            .collect();
+        let votes: Vec<Votes> =
+            problems.values().map(|rows| Votes::count(rows.iter().map(|row| (row.vote(), row.is_right())))).collect();
         let powers = std::iter::successors(Some(1_u64), |k| k.checked_mul(2)).take_while(|&k| k < samples);
         let at = |k: u64| -> Option<AtK> {
             let pass = estimate(counts.iter().map(|&(n, c)| pass_at_k(n, c, k)).collect())?;
@@ -101,5 +99,7 @@ mod tests {
             assert!(found.0 == wanted.0 && (found.1 - wanted.1).abs() < 1e-12 && (found.2 - wanted.2).abs() < 1e-12);
         }
         assert_eq!(AtKCurve::of_rows("s", &rows[6..]), None);
+        let equal = EvalRow { same_as: Some("3".to_owned()), ..row("b", Some(0.0), "3.0") };
+        assert_eq!((rows[3].vote(), equal.vote()), (Some("3"), Some("3")));
     }
 }

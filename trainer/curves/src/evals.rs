@@ -38,12 +38,20 @@ pub struct EvalRow {
     /// The answer as it was found, where the verifier says.
     #[serde(default)]
     pub answer: Option<String>,
+    /// An answer that this one is equal to by the verifier's own judgement.
+    #[serde(default)]
+    pub same_as: Option<String>,
 }
 
 impl EvalRow {
     /// Whether the sample is right in full.
     pub fn is_right(&self) -> bool {
         self.score.is_some_and(|score| score >= 1.0)
+    }
+
+    /// The answer that the sample votes for.
+    pub fn vote(&self) -> Option<&str> {
+        self.same_as.as_deref().or(self.answer.as_deref())
     }
 }
 

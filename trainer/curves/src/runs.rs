@@ -42,6 +42,9 @@ pub enum RunsError {
     /// The runs answered different tasks.
     #[error(transparent)]
     SameTasks(#[from] SameTasksError),
+    /// There is no log.
+    #[error("run `{}`: there is no `metrics.jsonl`; give the folder that `rlvr train` wrote, or a table that ends in .csv", .0.display())]
+    NoRun(PathBuf),
     /// A run is there twice.
     #[error("run `{}` is given twice; it would count as two seeds, so give it once", .0.display())]
     Twice(PathBuf),
@@ -83,7 +86,11 @@ pub fn open(folders: &[PathBuf]) -> Result<Vec<Run>, RunsError> {
 
 impl Run {
     fn read(name: String, folder: &Path) -> Result<Self, RunsError> {
-        let log = read_log(&folder.join("metrics.jsonl"))?;
+        let path = folder.join("metrics.jsonl");
+        if !path.exists() {
+            return Err(RunsError::NoRun(folder.to_owned()));
+        }
+        let log = read_log(&path)?;
         let path = folder.join("run.json");
         let header = match std::fs::read_to_string(&path) {
             Ok(text) => serde_json::from_str(&text)

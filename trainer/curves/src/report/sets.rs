@@ -29,6 +29,8 @@ pub struct SetReport {
     pub figures: Vec<Drawn>,
     /// The first and the last evaluation of each run that kept samples.
     pub(super) ends: Vec<Ends>,
+    /// Figures before here are shown at once, those after it when they are asked for.
+    n_main: usize,
     /// Figures from here on belong to single runs.
     n_shared: usize,
 }
@@ -75,6 +77,7 @@ fn of_set(set: String, series: Vec<Series>, runs: &[Run], options: &Options) -> 
         let title = format!("{set}: fitted up to half of the compute, the rest held out");
         figures.push(drawn(&format!("heldout-{set}"), &title, &shown, &early, &style));
     }
+    let n_main = figures.len();
     if options.kind == Kind::Trajectory {
         figures.extend(OTHER_AXES.iter().filter_map(|name| over(name, &set, runs, &style)));
     }
@@ -82,7 +85,7 @@ fn of_set(set: String, series: Vec<Series>, runs: &[Run], options: &Options) -> 
     for (i, ends) in ends.iter().enumerate() {
         figures.extend(of_ends(i, &set, ends, &outcomes));
     }
-    Ok(SetReport { set, series, outcomes, fit, figures, ends, n_shared })
+    Ok(SetReport { set, series, outcomes, fit, figures, ends, n_main, n_shared })
 }
 
 fn drawn(stem: &str, title: &str, series: &[Series], fit: &Fit, style: &Style<'_>) -> Drawn {
@@ -187,12 +190,12 @@ impl SetReport {
         page.heading(&format!("{}: what may be said", self.set));
         page.verdict(fit.verdict.label.as_str(), &fit.sentence);
         page.list(&self.caveats(runs));
-        for drawn in self.figures.iter().take(self.n_shared.min(2)) {
+        for drawn in &self.figures[..self.n_main] {
             page.figure(drawn);
         }
-        if self.n_shared > 2 {
+        if self.n_shared > self.n_main {
             page.folded("The same points over other axes", |page| {
-                self.figures[2..self.n_shared].iter().for_each(|drawn| page.figure(drawn));
+                self.figures[self.n_main..self.n_shared].iter().for_each(|drawn| page.figure(drawn));
             });
         }
         page.folded("Why: the numbers that decided", |page| page.list(&fit.verdict.reasons));
