@@ -46,8 +46,7 @@ pub struct Drawn {
 /// What runs show together.
 #[derive(Debug)]
 pub struct Report<'a> {
-    runs: &'a [Run],
-    options: Options,
+    runs: Vec<&'a Run>,
     sets: Vec<SetReport>,
     training: Option<Drawn>,
 }
@@ -59,8 +58,9 @@ impl<'a> Report<'a> {
     ///
     /// If samples or points cannot be read.
     pub fn of(runs: &'a [Run], options: Options) -> Result<Self, ReportError> {
-        let sets = sets::of_runs(runs, &options)?;
-        Ok(Self { runs, options, sets, training: training(runs) })
+        let runs: Vec<&Run> = runs.iter().collect();
+        let (sets, training) = (sets::of_runs(&runs, &options)?, training(&runs));
+        Ok(Self { runs, sets, training })
     }
 
     /// Returns what is said of each evaluation set.
@@ -90,21 +90,21 @@ impl<'a> Report<'a> {
     pub fn to_html(&self, command: &str) -> String {
         let names: Vec<&str> = self.runs.iter().map(|run| run.name.as_str()).collect();
         let mut page = Page::new(&format!("Report on {}", named(&names)));
-        for warning in self.runs.iter().flat_map(Run::warnings) {
+        for warning in self.runs.iter().flat_map(|run| run.warnings()) {
             page.warning(&warning);
         }
         for set in &self.sets {
-            set.write(&mut page, self.runs);
+            set.write(&mut page, &self.runs);
         }
-        table::write(&mut page, self.runs, &self.sets);
-        configs::write(&mut page, self.runs);
+        table::write(&mut page, &self.runs, &self.sets);
+        configs::write(&mut page, &self.runs);
         if let Some(training) = &self.training {
             page.heading("Training");
             page.text("Training reward is not evaluation: filters and curricula change what it is measured on.");
             page.figure(training);
         }
-        samples::write(&mut page, self.runs, &self.sets);
-        checklist::write(&mut page, self.runs, &self.sets, &self.options);
+        samples::write(&mut page, &self.runs, &self.sets);
+        checklist::write(&mut page, &self.runs, &self.sets);
         page.heading("Made again");
         page.text("Everything here is a function of the run folders. This command makes the page again:");
         page.code(command);
@@ -121,7 +121,7 @@ fn named(names: &[&str]) -> String {
     }
 }
 
-fn training(runs: &[Run]) -> Option<Drawn> {
+fn training(runs: &[&Run]) -> Option<Drawn> {
     let records: Vec<(&str, &[crate::Record])> = runs.iter().map(|run| (run.name.as_str(), run.records())).collect();
     let figure = PanelsFigure { runs: &records, title: "Training, step by step" };
     Some(Drawn {
@@ -181,8 +181,8 @@ mod tests {
             format!("[run]\nseed = {seed}\n[optimizer]\nschedule = \"constant\"\n"),
         )
         .unwrap();
-        let header = r#"{"seed":1,"model":{"type":"<llama>"},"compute":{"formula":"2 N T"},"warnings":["w & w"]}"#;
-        std::fs::write(run.join("run.json"), header).unwrap();
+        let header = r#"{"seed":SEED,"model":{"type":"<llama>"},"compute":{"formula":"2 N T"},"warnings":["w & w"]}"#;
+        std::fs::write(run.join("run.json"), header.replace("SEED", &seed.to_string())).unwrap();
         run
     }
 
@@ -223,10 +223,9 @@ mod tests {
     fn claims_hold_only_as_far_as_the_log_says() {
         let folder = tempfile::tempdir().unwrap();
         let runs = open(&[write_run(folder.path(), 0)]).unwrap();
-        let options = Options::default();
-        let report = Report::of(&runs, options).unwrap();
+        let report = Report::of(&runs, Options::default()).unwrap();
         let asked =
-            checklist::Asked { runs: &runs, set: &report.sets[0], options: &options, configs: configs::parsed(&runs) };
+            checklist::Asked { runs: &report.runs, set: &report.sets[0], configs: configs::parsed(&report.runs) };
         let statuses: Vec<(&str, char)> = asked
             .claims()
             .iter()
@@ -254,5 +253,34 @@ mod tests {
             ("15", 'F'),
         ];
         assert_eq!(statuses, expected);
+    }
+
+    #[test]
+    fn runs_of_other_settings_are_no_seeds() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..3).map(|seed| write_run(folder.path(), seed)).collect();
+        std::fs::write(folders[2].join("config.toml"), "[run]\nseed = 2\n[optimizer]\nschedule = \"cosine\"\n")
+            .unwrap();
+        let runs = open(&folders).unwrap();
+        let report = Report::of(&runs, Options::default()).unwrap();
+        let shown: Vec<(&str, usize)> = report.sets().iter().map(|set| (set.name.as_str(), set.fit.seeds)).collect();
+        let expected = [
+            ("sums, optimizer.schedule = \"constant\"", 2),
+            ("sums, optimizer.schedule = \"cosine\"", 1),
+            ("sums, frontier over all settings", 1),
+        ];
+        assert_eq!(shown, expected);
+        let html = report.to_html("c");
+        assert!(html.contains("a checkpoint is not a finished smaller run") && !html.contains("Replicated: 3"));
+        let mut stems: Vec<&str> = report.figures().map(|drawn| drawn.stem.as_str()).collect();
+        let n = stems.len();
+        stems.sort_unstable();
+        stems.dedup();
+        assert_eq!(stems.len(), n, "two figures with one name");
+        // One seed twice is no replication, and is said.
+        let twin = std::fs::read_to_string(folders[0].join("run.json")).unwrap();
+        std::fs::write(folders[1].join("run.json"), twin).unwrap();
+        let runs = open(&folders[..2]).unwrap();
+        assert!(Report::of(&runs, Options::default()).unwrap().to_html("c").contains("Runs with one seed"));
     }
 }

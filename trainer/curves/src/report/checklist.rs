@@ -7,23 +7,24 @@ use super::configs;
 use super::page::{Page, Status};
 use super::sets::{SetReport, describe, schedule, short};
 use super::table::last_evaluation;
-use crate::fit::{Evidence, Kind, Options};
+use crate::fit::{Evidence, Kind};
 use crate::record;
 use crate::runs::Run;
 
 /// A question's number, what the log says, and why.
 type Claim = (&'static str, Status, String);
 
-pub(super) fn write(page: &mut Page, runs: &[Run], sets: &[SetReport], options: &Options) {
+pub(super) fn write(page: &mut Page, runs: &[&Run], sets: &[SetReport]) {
     page.heading("A reviewer's checklist");
     page.text(
         "Each point is answered from the log. What the log cannot answer is left open, and is for whoever cites this.",
     );
     for set in sets {
         if sets.len() > 1 {
-            page.subheading(&set.set);
+            page.subheading(&set.name);
         }
-        let asked = Asked { runs, set, options, configs: configs::parsed(runs) };
+        let runs = set.runs_of(runs);
+        let asked = Asked { runs: &runs, set, configs: configs::parsed(&runs) };
         page.claims(|page| {
             for (number, status, text) in asked.claims() {
                 page.claim(&format!("{number} {}", topic(number)), status, &text);
@@ -55,9 +56,8 @@ fn topic(number: &str) -> &'static str {
 
 /// What is asked, of what.
 pub(super) struct Asked<'a> {
-    pub runs: &'a [Run],
+    pub runs: &'a [&'a Run],
     pub set: &'a SetReport,
-    pub options: &'a Options,
     pub configs: Option<Vec<Table>>,
 }
 
@@ -105,7 +105,7 @@ impl Asked<'_> {
             Kind::Trajectory => "Trajectory: checkpoints of runs",
             Kind::Frontier => "Frontier: the best of separate runs",
         };
-        let mut schedules: Vec<String> = self.runs.iter().filter_map(schedule).collect();
+        let mut schedules: Vec<String> = self.runs.iter().filter_map(|run| schedule(run)).collect();
         schedules.dedup();
         match schedules.as_slice() {
             [] => ("3", Status::Unanswered, format!("{kind}. The schedule of the learning rate is not recorded.")),
@@ -227,7 +227,7 @@ impl Asked<'_> {
                 "{} points below {:.2e} were left out as declared; without the cut: {}.",
                 uncut.left_out, uncut.from, uncut.verdict.text
             ),
-            None if self.options.kind == Kind::Frontier => {
+            None if self.set.fit.kind == Kind::Frontier => {
                 "Only the last point of each run, where no cheaper run equals it, is fitted.".to_owned()
             }
             None => "No point was left out.".to_owned(),

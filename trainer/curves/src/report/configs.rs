@@ -40,7 +40,7 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 }
 
 /// The configs that can be read; the checklist and the page say which cannot.
-pub(super) fn parsed(runs: &[Run]) -> Option<Vec<Table>> {
+pub(super) fn parsed(runs: &[&Run]) -> Option<Vec<Table>> {
     runs.iter().map(|run| run.config.as_ref()?.parse().ok()).collect()
 }
 
@@ -50,12 +50,38 @@ pub(super) fn is_label(key: &str) -> bool {
 }
 
 /// The settings in which runs differ, names and seeds aside; none if a config cannot be read.
-pub(super) fn settings_apart(runs: &[Run]) -> Option<Vec<String>> {
+pub(super) fn settings_apart(runs: &[&Run]) -> Option<Vec<String>> {
     let keys = differences(&parsed(runs)?).into_iter().map(|(key, _)| key);
     Some(keys.filter(|key| !is_label(key)).collect())
 }
 
-pub(super) fn write(page: &mut Page, runs: &[Run]) {
+/// Runs of equal settings, names and seeds aside, by their places, under the settings that set them apart: seeds of one
+/// run. All runs are one group if a config cannot be read.
+pub(super) fn groups(runs: &[&Run]) -> Vec<(String, Vec<usize>)> {
+    /// Settings that are named before the rest is left to the table of configs.
+    const NAMED: usize = 3;
+    let apart: Vec<_> = match parsed(runs) {
+        Some(configs) => differences(&configs).into_iter().filter(|(key, _)| !is_label(key)).collect(),
+        None => vec![],
+    };
+    let mut groups: Vec<(String, Vec<usize>)> = vec![];
+    for i in 0..runs.len() {
+        let values = |of: usize| apart.iter().map(move |(_, values)| &values[of]);
+        match groups.iter_mut().find(|(_, members)| values(members[0]).eq(values(i))) {
+            Some((_, members)) => members.push(i),
+            None => {
+                let named = apart
+                    .iter()
+                    .take(NAMED)
+                    .filter_map(|(key, values)| values[i].as_ref().map(|value| format!("{key} = {value}")));
+                groups.push((named.collect::<Vec<_>>().join(", "), vec![i]));
+            }
+        }
+    }
+    groups
+}
+
+pub(super) fn write(page: &mut Page, runs: &[&Run]) {
     page.heading("Configs");
     let Some(configs) = parsed(runs) else {
         page.text("Not every run has a `config.toml` that can be read, so that their differences are not known.");

@@ -66,7 +66,7 @@ pub(super) fn picked<'a>(mut left: Vec<TaskEnds<'a>>) -> [(&'static str, Vec<Tas
     [("Most improved", improved), ("Got worse", worsened), ("Best", best), ("Worst", worst)]
 }
 
-pub(super) fn write(page: &mut Page, runs: &[Run], sets: &[SetReport]) {
+pub(super) fn write(page: &mut Page, runs: &[&Run], sets: &[SetReport]) {
     page.heading("Samples");
     page.text(
         "Tasks with what the policy wrote before training and after. Characters that are not seen are written out and marked.",
@@ -75,7 +75,7 @@ pub(super) fn write(page: &mut Page, runs: &[Run], sets: &[SetReport]) {
     for set in sets {
         let several = set.single().len();
         if several > 0 {
-            page.folded(&format!("{}: figures of single runs", set.set), |page| {
+            page.folded(&format!("{}: figures of single runs", set.name), |page| {
                 set.single().iter().for_each(|drawn| page.figure(drawn));
             });
         }

@@ -19,6 +19,10 @@ use crate::runs::{Run, RunsError};
 pub struct SetReport {
     /// The set.
     pub set: String,
+    /// The set, with the settings that its runs share where other runs have others.
+    pub name: String,
+    /// Its runs, by their places among all.
+    pub(super) runs: Vec<usize>,
     /// The points, one series a run.
     pub series: Vec<Series>,
     /// What each problem did, where runs kept samples.
@@ -48,44 +52,83 @@ const OTHER_AXES: [&str; 5] = ["tokens_gen", "rollouts", "wall_s", "cpu_s", "gpu
 /// The share of the compute that the held-out figure is fitted to.
 const HELD_OUT: f64 = 0.5;
 
-/// Reports each set that some run was evaluated on.
-pub(super) fn of_runs(runs: &[Run], options: &Options) -> Result<Vec<SetReport>, ReportError> {
-    let mut all = vec![];
-    for run in runs {
-        all.extend(run.series(&Counter::default()).map_err(RunsError::from)?);
+/// Reports each set for each group of runs with equal settings, and the frontier over groups if there are several.
+pub(super) fn of_runs(runs: &[&Run], options: &Options) -> Result<Vec<SetReport>, ReportError> {
+    let everyone = Group { words: String::new(), suffix: String::new(), members: (0..runs.len()).collect() };
+    if options.kind == Kind::Frontier {
+        return of_group(&everyone, runs, options);
     }
-    points::by_set(all).into_iter().map(|(set, series)| of_set(set, series, runs, options)).collect()
+    let groups = configs::groups(runs);
+    let mut reports = vec![];
+    for (i, (words, members)) in groups.iter().enumerate() {
+        let suffix = if i == 0 { String::new() } else { format!("-{}", i + 1) };
+        reports.extend(of_group(&Group { words: words.clone(), suffix, members: members.clone() }, runs, options)?);
+    }
+    if groups.len() > 1 {
+        let all = Group { words: "frontier over all settings".to_owned(), suffix: "-frontier".to_owned(), ..everyone };
+        reports.extend(of_group(&all, runs, &Options { kind: Kind::Frontier, ..*options })?);
+    }
+    Ok(reports)
 }
 
-fn of_set(set: String, series: Vec<Series>, runs: &[Run], options: &Options) -> Result<SetReport, ReportError> {
+/// Runs that are reported together.
+struct Group {
+    /// What sets them apart; empty if nothing does.
+    words: String,
+    /// What tells their figures from those of others, as files.
+    suffix: String,
+    /// Their places among all runs.
+    members: Vec<usize>,
+}
+
+fn of_group(group: &Group, runs: &[&Run], options: &Options) -> Result<Vec<SetReport>, ReportError> {
+    let members: Vec<&Run> = group.members.iter().map(|&i| runs[i]).collect();
+    let mut all = vec![];
+    for run in &members {
+        all.extend(run.series(&Counter::default()).map_err(RunsError::from)?);
+    }
+    points::by_set(all).into_iter().map(|(set, series)| of_set((set, series), group, &members, options)).collect()
+}
+
+fn of_set(
+    (set, series): (String, Vec<Series>),
+    group: &Group,
+    runs: &[&Run],
+    options: &Options,
+) -> Result<SetReport, ReportError> {
     let (mut outcomes, mut ends) = (vec![], vec![]);
-    for one in &series {
+    // Runs of a frontier over groups have been looked at with their groups.
+    let is_again = options.kind == Kind::Frontier && !group.suffix.is_empty();
+    for one in series.iter().filter(|_| !is_again) {
         let Some(run) = runs.iter().find(|run| run.name == one.name) else { continue };
         outcomes.extend(run.outcomes(one).map_err(RunsError::from)?);
         ends.extend(ends_of(run, one).map_err(RunsError::from)?);
     }
+    let name = if group.words.is_empty() { set.clone() } else { format!("{set}, {}", group.words) };
+    let file = format!("{set}{}", group.suffix);
     let shown = if options.kind == Kind::Frontier { vec![points::frontier(&series)] } else { series.clone() };
     let fit = fit_with(&shown, options);
     let fit = if options.kind == Kind::Frontier { fit } else { fit.with_bootstrap(&outcomes, options) };
     let caption = describe(&outcomes);
     let style = Style { outcomes: &outcomes, caption: &caption, ..Style::default() };
     let mut figures = vec![];
-    let title = format!("{set}: held-out accuracy against training compute");
-    figures.push(drawn(&format!("curve-{set}"), &title, &shown, &fit, &style));
+    let title = format!("{name}: held-out accuracy against training compute");
+    figures.push(drawn(&format!("curve-{file}"), &title, &shown, &fit, &style));
     let early = fit_with(&points::up_to(&shown, HELD_OUT), options);
     if early.verdict.rule > 0 || early.verdict.label != Label::Undetermined {
-        let title = format!("{set}: fitted up to half of the compute, the rest held out");
-        figures.push(drawn(&format!("heldout-{set}"), &title, &shown, &early, &style));
+        let title = format!("{name}: fitted up to half of the compute, the rest held out");
+        figures.push(drawn(&format!("heldout-{file}"), &title, &shown, &early, &style));
     }
     let n_main = figures.len();
     if options.kind == Kind::Trajectory {
-        figures.extend(OTHER_AXES.iter().filter_map(|name| over(name, &set, runs, &style)));
+        figures.extend(OTHER_AXES.iter().filter_map(|axis| over(axis, (&set, &file), runs, &style)));
     }
     let n_shared = figures.len();
     for (i, ends) in ends.iter().enumerate() {
-        figures.extend(of_ends(i, &set, ends, &outcomes));
+        figures.extend(of_ends(&format!("{file}-{}", i + 1), &set, ends, &outcomes));
     }
-    Ok(SetReport { set, series, outcomes, fit, figures, ends, n_main, n_shared })
+    let runs = group.members.clone();
+    Ok(SetReport { set, name, runs, series, outcomes, fit, figures, ends, n_main, n_shared })
 }
 
 fn drawn(stem: &str, title: &str, series: &[Series], fit: &Fit, style: &Style<'_>) -> Drawn {
@@ -100,7 +143,7 @@ fn drawn(stem: &str, title: &str, series: &[Series], fit: &Fit, style: &Style<'_
 }
 
 /// The same points over another counter; none if a run lacks it, or it counted nothing.
-fn over(name: &str, set: &str, runs: &[Run], style: &Style<'_>) -> Option<Drawn> {
+fn over(name: &str, (set, file): (&str, &str), runs: &[&Run], style: &Style<'_>) -> Option<Drawn> {
     let counter = Counter::new(name);
     let (mut series, mut outcomes) = (vec![], vec![]);
     for run in runs {
@@ -111,7 +154,7 @@ fn over(name: &str, set: &str, runs: &[Run], style: &Style<'_>) -> Option<Drawn>
     series.iter().flat_map(|one| &one.points).any(|point| point.compute > 0.0).then_some(())?;
     let title = format!("{set}: held-out accuracy against {}", counter.label());
     let style = Style { counter, outcomes: &outcomes, ..style.clone() };
-    Some(drawn(&format!("curve-{set}-{name}"), &title, &series, &fit_with(&series, &Options::default()), &style))
+    Some(drawn(&format!("curve-{file}-{name}"), &title, &series, &fit_with(&series, &Options::default()), &style))
 }
 
 fn ends_of(run: &Run, series: &Series) -> Result<Option<Ends>, OutcomesError> {
@@ -126,7 +169,7 @@ fn ends_of(run: &Run, series: &Series) -> Result<Option<Ends>, OutcomesError> {
 }
 
 /// The figures of one run: samples a problem, and difficulty.
-fn of_ends(i: usize, set: &str, ends: &Ends, outcomes: &[RunOutcomes]) -> Vec<Drawn> {
+fn of_ends(file: &str, set: &str, ends: &Ends, outcomes: &[RunOutcomes]) -> Vec<Drawn> {
     let mut figures = vec![];
     let curve = |(step, rows): &(u64, Vec<EvalRow>)| AtKCurve::of_rows(&format!("step {step}"), rows);
     let curves: Vec<AtKCurve> = [curve(&ends.first), curve(&ends.last)].into_iter().flatten().collect();
@@ -134,7 +177,7 @@ fn of_ends(i: usize, set: &str, ends: &Ends, outcomes: &[RunOutcomes]) -> Vec<Dr
         let title = format!("{}, {set}: accuracy with several samples a problem", ends.run);
         let figure = AtKFigure { curves: &curves, title: &title };
         figures.push(Drawn {
-            stem: file_name(&format!("samples-{set}-{}", i + 1)),
+            stem: file_name(&format!("samples-{file}")),
             words: title.clone(),
             light: figure.to_svg(Theme::Light),
             dark: figure.to_svg(Theme::Dark),
@@ -147,7 +190,7 @@ fn of_ends(i: usize, set: &str, ends: &Ends, outcomes: &[RunOutcomes]) -> Vec<Dr
             format!("{}, {set}: how hard its problems are, step {} and step {}", ends.run, ends.first.0, ends.last.0);
         let figure = DifficultyFigure { before, after, title: &title };
         figures.push(Drawn {
-            stem: file_name(&format!("difficulty-{set}-{}", i + 1)),
+            stem: file_name(&format!("difficulty-{file}")),
             words: title.clone(),
             light: figure.to_svg(Theme::Light),
             dark: figure.to_svg(Theme::Dark),
@@ -185,11 +228,16 @@ impl SetReport {
         &self.figures[self.n_shared..]
     }
 
-    pub(super) fn write(&self, page: &mut Page, runs: &[Run]) {
+    /// Its runs among all.
+    pub(super) fn runs_of<'a>(&self, runs: &[&'a Run]) -> Vec<&'a Run> {
+        self.runs.iter().map(|&i| runs[i]).collect()
+    }
+
+    pub(super) fn write(&self, page: &mut Page, runs: &[&Run]) {
         let fit = &self.fit;
-        page.heading(&format!("{}: what may be said", self.set));
+        page.heading(&format!("{}: what may be said", self.name));
         page.verdict(fit.verdict.label.as_str(), &fit.sentence);
-        page.list(&self.caveats(runs));
+        page.list(&self.caveats(&self.runs_of(runs)));
         for drawn in &self.figures[..self.n_main] {
             page.figure(drawn);
         }
@@ -231,7 +279,7 @@ impl SetReport {
     }
 
     /// What a reader must keep in mind.
-    fn caveats(&self, runs: &[Run]) -> Vec<String> {
+    fn caveats(&self, runs: &[&Run]) -> Vec<String> {
         let fit = &self.fit;
         let mut all = vec![match fit.evidence {
             Evidence::OneRun => {
@@ -244,8 +292,8 @@ impl SetReport {
                 format!("Replicated: {} runs, none of which alone contradicts the verdict.", fit.seeds)
             }
         }];
-        all.extend(self.not_repetitions(runs));
-        if fit.kind == Kind::Trajectory && runs.iter().any(decays) {
+        all.extend(doubts(runs));
+        if fit.kind == Kind::Trajectory && runs.iter().any(|run| decays(run)) {
             all.push(
                 "Checkpoints of runs whose learning rate decays: a checkpoint is not a finished smaller run."
                     .to_owned(),
@@ -274,17 +322,6 @@ impl SetReport {
         all
     }
 
-    /// Why the runs are no seeds of one run, if they are not.
-    fn not_repetitions(&self, runs: &[Run]) -> Option<String> {
-        let differences = configs::settings_apart(runs)?;
-        (!differences.is_empty() && self.fit.kind == Kind::Trajectory).then(|| {
-            format!(
-                "These runs are no repetitions of each other: they differ in {}. What is said of seeds is said of such runs.",
-                differences.join(", ")
-            )
-        })
-    }
-
     /// How much of the gain is format: the gap of strict and lenient at the start, mean over runs.
     fn format_share(&self) -> Option<String> {
         let gaps: Vec<(f64, f64)> = self
@@ -306,6 +343,21 @@ impl SetReport {
             )
         })
     }
+}
+
+/// Why runs may be no independent repetitions of one another.
+fn doubts(runs: &[&Run]) -> Vec<String> {
+    let mut all = vec![];
+    if runs.len() > 1 && configs::parsed(runs).is_none() {
+        all.push("Not every config can be read, so whether these runs have equal settings is not known.".to_owned());
+    }
+    let seeds: Vec<&serde_json::Value> = runs.iter().map(|run| &run.header["seed"]).filter(|s| !s.is_null()).collect();
+    if (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i])) {
+        all.push(
+            "Runs with one seed: they are no independent repetitions, and count for less than they seem.".to_owned(),
+        );
+    }
+    all
 }
 
 /// Whether a run's learning rate falls by its config.

@@ -6,9 +6,10 @@ use super::page::Page;
 use super::sets::{SetReport, short};
 use crate::estimate::paired_difference;
 use crate::figure::problem_interval;
+use crate::fit::Kind;
 use crate::outcomes::{Checkpoint, RunOutcomes};
 use crate::points::Point;
-use crate::record::{Kind, Record};
+use crate::record::{self, Record};
 use crate::runs::Run;
 
 const RUNS: [&str; 9] =
@@ -16,14 +17,14 @@ const RUNS: [&str; 9] =
 const RESULTS: [&str; 8] =
     ["run", "first", "last", "change, paired", "lenient, first", "lenient, last", "cut off, last", "unjudged, last"];
 
-pub(super) fn write(page: &mut Page, runs: &[Run], sets: &[SetReport]) {
+pub(super) fn write(page: &mut Page, runs: &[&Run], sets: &[SetReport]) {
     page.heading("Runs");
-    page.table(&RUNS, &runs.iter().map(run_row).collect::<Vec<_>>());
-    for set in sets {
-        page.subheading(&format!("{}: held-out accuracy, with 95 % intervals over problems", set.set));
+    page.table(&RUNS, &runs.iter().map(|run| run_row(run)).collect::<Vec<_>>());
+    for set in sets.iter().filter(|set| !set.outcomes.is_empty() || set.fit.kind == Kind::Trajectory) {
+        page.subheading(&format!("{}: held-out accuracy, with 95 % intervals over problems", set.name));
         page.table(&RESULTS, &set.series.iter().map(|one| result_row(one, set, runs)).collect::<Vec<_>>());
     }
-    let warnings: Vec<String> = runs.iter().flat_map(header_warnings).collect();
+    let warnings: Vec<String> = runs.iter().flat_map(|run| header_warnings(run)).collect();
     page.list(&warnings);
 }
 
@@ -34,7 +35,7 @@ fn header_warnings(run: &Run) -> Vec<String> {
 
 fn run_row(run: &Run) -> Vec<String> {
     let header = &run.header;
-    let last = run.records().iter().rev().find(|record| matches!(record.kind, Kind::Step | Kind::Eval));
+    let last = run.records().iter().rev().find(|record| matches!(record.kind, record::Kind::Step | record::Kind::Eval));
     let counter = |name: &str| {
         last.and_then(|record| record.metrics.get(&format!("compute/{name}"))).map_or("–".to_owned(), short)
     };
@@ -59,7 +60,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn result_row(one: &crate::Series, set: &SetReport, runs: &[Run]) -> Vec<String> {
+fn result_row(one: &crate::Series, set: &SetReport, runs: &[&Run]) -> Vec<String> {
     let outcomes = set.outcomes.iter().find(|outcomes| outcomes.name == one.name);
     let accuracy = |point: Option<&Point>| point.map_or("–".to_owned(), |point| with_interval(point, outcomes));
     let lenient = |point: Option<&Point>| {
@@ -86,7 +87,7 @@ fn result_row(one: &crate::Series, set: &SetReport, runs: &[Run]) -> Vec<String>
 /// The last evaluation of a set.
 pub(super) fn last_evaluation<'a>(run: &'a Run, set: &str) -> Option<&'a Record> {
     let key = format!("eval/{set}/n_samples");
-    run.records().iter().rev().find(|record| record.kind == Kind::Eval && record.metrics.get(&key).is_some())
+    run.records().iter().rev().find(|record| record.kind == record::Kind::Eval && record.metrics.get(&key).is_some())
 }
 
 fn with_interval(point: &Point, outcomes: Option<&RunOutcomes>) -> String {
