@@ -12,6 +12,7 @@ mod evaluation;
 mod golden;
 mod learns;
 mod losses;
+mod reports;
 mod resume;
 mod rewards;
 mod tidy;

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rlvr_curves::Series;
-use rlvr_curves::figure::{ScalingFigure, write_curve};
+use rlvr_curves::figure::{self, ScalingFigure, Style, Theme};
 use rlvr_curves::fit::{Fit, Kind, Options, fit_with};
-use rlvr_curves::points::frontier;
+use rlvr_curves::outcomes::RunOutcomes;
+use rlvr_curves::points::{by_set, frontier, up_to};
+use rlvr_curves::report::describe;
+use rlvr_curves::runs::{Run, open};
+use rlvr_curves::{Counter, Series};
 
 /// The curve of one evaluation set.
 #[derive(Debug)]
@@ -17,6 +20,58 @@ pub struct Curve {
     pub fit: Fit,
     /// The figure, SVG.
     pub svg: PathBuf,
+}
+
+/// Points to be fitted and drawn.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// The points, one series for each run and set.
+    pub series: Vec<Series>,
+    /// What each problem did behind the points of a set, where it is known.
+    pub outcomes: Vec<(String, RunOutcomes)>,
+}
+
+/// How curves are drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// The paper.
+    pub theme: Theme,
+    /// What the points are over.
+    pub counter: Counter,
+    /// Also draw what a fit of the points up to this share of the compute predicts of the rest.
+    pub held_out: Option<f64>,
+}
+
+impl Input {
+    /// Takes the points of runs with what is known of their problems.
+    ///
+    /// # Errors
+    ///
+    /// If a run has no points over the counter, or samples that cannot be read.
+    pub fn of_runs(runs: &[Run], counter: &Counter) -> anyhow::Result<Self> {
+        let mut input = Self::default();
+        for run in runs {
+            for series in run.series(counter)? {
+                input.outcomes.extend(run.outcomes(&series)?.map(|outcomes| (series.set.clone(), outcomes)));
+                input.series.push(series);
+            }
+        }
+        Ok(input)
+    }
+
+    fn outcomes_of(&self, set: &str) -> Vec<RunOutcomes> {
+        self.outcomes.iter().filter(|(of, _)| of == set).map(|(_, outcomes)| outcomes.clone()).collect()
+    }
+}
+
+/// Fits and draws the curve of each evaluation set of a run into its `curves/`.
+///
+/// # Errors
+///
+/// If the run cannot be read, or a file cannot be written.
+pub fn of_run(folder: &Path) -> anyhow::Result<Vec<Curve>> {
+    let input = Input::of_runs(&open(&[folder.to_owned()])?, &Counter::default())?;
+    draw(&input, &folder.join("curves"), &Options::default(), &Look::default())
 }
 
 /// Fits and draws the curve of each evaluation set over the series, and writes `fit.json`, `curve.svg`, `curve.png` and
@@ -35,27 +90,45 @@ pub fn write(series: Vec<Series>, folder: &Path) -> anyhow::Result<Vec<Curve>> {
 ///
 /// If a file cannot be written.
 pub fn write_with(series: Vec<Series>, folder: &Path, options: &Options) -> anyhow::Result<Vec<Curve>> {
+    draw(&Input { series, outcomes: vec![] }, folder, options, &Look::default())
+}
+
+/// As [`write_with`], with intervals over problems where these are known, and in a look.
+///
+/// # Errors
+///
+/// If a file cannot be written.
+pub fn draw(input: &Input, folder: &Path, options: &Options, look: &Look) -> anyhow::Result<Vec<Curve>> {
     std::fs::create_dir_all(folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
-    let mut sets: Vec<(String, Vec<Series>)> = vec![];
-    for one in series {
-        match sets.iter_mut().find(|(set, _)| *set == one.set) {
-            Some((_, all)) => all.push(one),
-            None => sets.push((one.set.clone(), vec![one])),
-        }
-    }
-    let mut curves = vec![];
-    for (i, (set, series)) in sets.into_iter().enumerate() {
+    let sets = by_set(input.series.clone());
+    let one = |(i, (set, series)): (usize, (String, Vec<Series>))| {
         let suffix = if i == 0 { String::new() } else { format!("-{}", file_name(&set)) };
-        let series = if options.kind == Kind::Frontier { vec![frontier(&series)] } else { series };
+        let outcomes = input.outcomes_of(&set);
+        let is_frontier = options.kind == Kind::Frontier;
+        let series = if is_frontier { vec![frontier(&series)] } else { series };
         let fit = fit_with(&series, options);
+        let fit = if is_frontier { fit } else { fit.with_bootstrap(&outcomes, options) };
         let path = folder.join(format!("fit{suffix}.json"));
         std::fs::write(&path, format!("{:#}\n", fit.to_json())).with_context(|| format!("`{}`", path.display()))?;
-        let title = format!("{set}: held-out accuracy against training compute");
+        let caption = describe(&outcomes);
+        let style = Style { theme: look.theme, counter: look.counter.clone(), outcomes: &outcomes, caption: &caption };
+        let title = format!("{set}: held-out accuracy against {}", axis(&look.counter));
         let figure = ScalingFigure { series: &series, fit: &fit, title: &title };
-        let svg = write_curve(&figure, folder, &format!("curve{suffix}"))?;
-        curves.push(Curve { set, fit, svg });
-    }
-    Ok(curves)
+        let svg = figure::write(folder, &format!("curve{suffix}"), figure.to_svg_in(&style), figure.to_csv())?;
+        if let Some(share) = look.held_out {
+            let fit = fit_with(&up_to(&series, share), options);
+            let title = format!("{set}: fitted up to {share} of the compute, the rest held out");
+            let figure = ScalingFigure { series: &series, fit: &fit, title: &title };
+            figure::write(folder, &format!("heldout{suffix}"), figure.to_svg_in(&style), figure.to_csv())?;
+        }
+        Ok(Curve { set, fit, svg })
+    };
+    sets.into_iter().enumerate().map(one).collect()
+}
+
+/// What the points are over, in the words of a title.
+fn axis(counter: &Counter) -> String {
+    if *counter == Counter::default() { "training compute".to_owned() } else { counter.label() }
 }
 
 /// A set's name with only what belongs into a file name.

@@ -613,9 +613,7 @@ impl Run {
             self.save()?;
         }
         let curves = match points::of_run(self.folder.path()) {
-            Ok(series) => {
-                curves::write(series, &self.folder.path().join("curves")).context("the curves could not be drawn")?
-            }
+            Ok(_) => curves::of_run(self.folder.path()).context("the curves could not be drawn")?,
             Err(points::PointsError::NoEvaluation(_)) => vec![],
             Err(error) => return Err(error.into()),
         };

@@ -9,9 +9,12 @@
 //! The crate knows records alone, neither models nor tensors, so that curves are fitted anywhere, over copied run
 //! folders or over other people's numbers.
 
+pub mod at_k;
 pub mod calibration;
+mod counter;
 pub mod estimate;
 pub mod evaluation;
+pub mod evals;
 pub mod figure;
 pub mod fit;
 pub mod inference;
@@ -20,10 +23,14 @@ pub mod outcomes;
 pub mod points;
 pub mod random;
 pub mod record;
+pub mod report;
+pub mod runs;
 pub mod sizes;
 mod solve;
 pub mod store;
 mod table;
+mod text;
 
+pub use counter::Counter;
 pub use points::{Point, Series};
 pub use record::Record;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::points::{self, PointsError};
+use crate::evals;
+use crate::points::{self, PointsError, Series};
 
 /// How one checkpoint did on each problem.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,19 +79,26 @@ struct Sample {
 /// Names the file and the line.
 pub fn of_run(folder: &Path, set: &str) -> Result<RunOutcomes, OutcomesError> {
     let series = points::of_run(folder)?;
-    let mut run = RunOutcomes { name: String::new(), checkpoints: vec![] };
-    for one in series.into_iter().filter(|one| one.set == set) {
-        run.name = one.name;
-        for point in one.points {
-            let path = folder.join(format!("evals/step_{:06}.jsonl", point.step));
-            if !path.exists() {
-                continue;
-            }
-            let problems = read(&path, set)?;
-            run.checkpoints.push(Checkpoint { compute: point.compute, problems });
+    match series.iter().find(|one| one.set == set) {
+        Some(one) => of_series(folder, one),
+        None => Ok(RunOutcomes { name: String::new(), checkpoints: vec![] }),
+    }
+}
+
+/// Reads the outcomes behind the points of a run folder, in their order and over the compute that they are over.
+///
+/// # Errors
+///
+/// Names the file and the line.
+pub fn of_series(folder: &Path, series: &Series) -> Result<RunOutcomes, OutcomesError> {
+    let mut checkpoints = vec![];
+    for point in &series.points {
+        let path = evals::path(folder, point.step);
+        if path.exists() {
+            checkpoints.push(Checkpoint { compute: point.compute, problems: read(&path, &series.set)? });
         }
     }
-    Ok(run)
+    Ok(RunOutcomes { name: series.name.clone(), checkpoints })
 }
 
 fn read(path: &Path, set: &str) -> Result<BTreeMap<String, Counts>, OutcomesError> {

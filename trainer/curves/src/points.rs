@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::counter::Counter;
 use crate::record::{Kind, Record};
-use crate::store::{StoreError, read_log};
+use crate::store::{Log, StoreError, read_log};
 
 /// Accuracy on held-out tasks after so much compute.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// The optimiser step.
     pub step: u64,
-    /// Training compute so far, in FLOPs; 0 before the first step.
+    /// Training compute so far, in FLOPs or what else a [`Counter`] counts; 0 before the first step.
     pub compute: f64,
     /// Accuracy.
     pub y: f64,
@@ -40,6 +41,16 @@ pub enum PointsError {
     /// The log holds no evaluation.
     #[error("run `{}`: there is no evaluation in `metrics.jsonl`; add an `[eval]` section with tasks", .0.display())]
     NoEvaluation(PathBuf),
+    /// The log's evaluations do not have the counter that was asked for.
+    #[error("run `{}`: its evaluations have no `compute/{wanted}`; choose one of {}", path.display(), known.join(", "))]
+    NoCounter {
+        /// The run folder.
+        path: PathBuf,
+        /// The counter that was asked for.
+        wanted: String,
+        /// The counters that are there.
+        known: Vec<String>,
+    },
     /// A table of points cannot be read.
     #[error("points `{}`, line {line}: {why}", path.display())]
     Table {
@@ -55,21 +66,43 @@ pub enum PointsError {
 /// What the key that a curve is drawn from holds, between the set and the number of samples a problem.
 const MEAN: &str = "/mean@";
 
-/// Reads the points of a run folder, one series for each evaluation set.
+/// Reads the points of a run folder over training FLOPs, one series for each evaluation set.
 ///
 /// # Errors
 ///
 /// If the log cannot be read or holds no evaluation.
 pub fn of_run(folder: &Path) -> Result<Vec<Series>, PointsError> {
-    let log = read_log(&folder.join("metrics.jsonl"))?;
-    let name =
-        folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let series = of_records(&name, &log.records);
+    of_log(folder, &read_log(&folder.join("metrics.jsonl"))?, &Counter::default())
+}
+
+/// Picks the points out of the log of a run folder over a counter of compute, one series for each evaluation set.
+///
+/// # Errors
+///
+/// If the log holds no evaluation, or evaluations without that counter.
+pub fn of_log(folder: &Path, log: &Log, counter: &Counter) -> Result<Vec<Series>, PointsError> {
+    let evals = || log.records.iter().filter(|record| record.kind == Kind::Eval);
+    if *counter != Counter::default() && evals().any(|record| counter.of(record).is_none()) {
+        let (path, wanted) = (folder.to_owned(), counter.name().to_owned());
+        return Err(PointsError::NoCounter { path, wanted, known: Counter::known(evals()) });
+    }
+    let series = over(&name_of(folder), &log.records, counter);
     if series.is_empty() { Err(PointsError::NoEvaluation(folder.to_owned())) } else { Ok(series) }
 }
 
-/// Picks the points out of records, one series for each evaluation set.
+/// The name of a run, which is that of its folder.
+pub(crate) fn name_of(folder: &Path) -> String {
+    let whole = folder.canonicalize();
+    let name = whole.as_deref().unwrap_or(folder).file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| folder.display().to_string())
+}
+
+/// Picks the points out of records over training FLOPs, one series for each evaluation set.
 pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
+    over(name, records, &Counter::default())
+}
+
+fn over(name: &str, records: &[Record], counter: &Counter) -> Vec<Series> {
     let mut all: Vec<Series> = vec![];
     for record in records.iter().filter(|record| record.kind == Kind::Eval) {
         for (key, y) in record.metrics.iter() {
@@ -77,7 +110,7 @@ pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
             let of_set = |name: &str| record.metrics.get(&format!("eval/{set}/{name}"));
             let point = Point {
                 step: record.step,
-                compute: record.metrics.get("compute/flops_total").unwrap_or(0.0),
+                compute: counter.of(record).unwrap_or(0.0),
                 y,
                 lenient: of_set("lenient"),
                 n: of_set("n_samples"),
@@ -92,6 +125,29 @@ pub fn of_records(name: &str, records: &[Record]) -> Vec<Series> {
         series.points.sort_by(|a, b| a.compute.total_cmp(&b.compute));
     }
     all
+}
+
+/// Sorts series by what was evaluated, sets in the order in which they come.
+pub fn by_set(series: Vec<Series>) -> Vec<(String, Vec<Series>)> {
+    let mut sets: Vec<(String, Vec<Series>)> = vec![];
+    for one in series {
+        match sets.iter_mut().find(|(set, _)| *set == one.set) {
+            Some((_, all)) => all.push(one),
+            None => sets.push((one.set.clone(), vec![one])),
+        }
+    }
+    sets
+}
+
+/// Keeps the points up to a share of the largest compute: what a held-out extrapolation is fitted to.
+pub fn up_to(series: &[Series], share: f64) -> Vec<Series> {
+    let computes = series.iter().flat_map(|one| &one.points).map(|point| point.compute);
+    let limit = share * computes.fold(0.0, f64::max) * (1.0 + 1e-9);
+    let early = |one: &Series| {
+        let points = one.points.iter().filter(|point| point.compute <= limit).cloned().collect();
+        Series { points, ..one.clone() }
+    };
+    series.iter().map(early).collect()
 }
 
 /// Takes the last point of each run, and of those the ones that no cheaper run equals: the frontier over separately
@@ -143,6 +199,37 @@ mod tests {
         let points: Vec<(u64, f64, f64)> = series[0].points.iter().map(|p| (p.step, p.compute, p.y)).collect();
         assert_eq!(points, [(0, 0.0, 0.25), (2, 20.0, 0.5)]);
         assert_eq!(series[0].points[0].n, Some(200.0));
+    }
+
+    #[test]
+    fn points_stand_over_any_counter_that_is_recorded() {
+        let mut metrics = Metrics::default();
+        for (name, value) in [("eval/sums/mean@1", 0.5), ("compute/flops_total", 9e12), ("compute/wall_s", 60.0)] {
+            metrics.set(name, value);
+        }
+        let record = Record { kind: Kind::Eval, schema: SCHEMA, step: 1, time_s: 0.0, message: None, metrics };
+        let log = Log { records: vec![record], is_torn: false };
+        let over = |name: &str| of_log(Path::new("r"), &log, &Counter::new(name));
+        assert_eq!(over("wall_s").unwrap()[0].points[0].compute, 60.0);
+        assert_eq!(
+            over("kwh").unwrap_err().to_string(),
+            "run `r`: its evaluations have no `compute/kwh`; choose one of flops_total, wall_s"
+        );
+    }
+
+    #[test]
+    fn the_early_points_are_those_up_to_a_share_of_the_compute() {
+        let point = |compute| Point { step: 0, compute, y: 0.5, lenient: None, n: None };
+        let one = |set: &str, computes: &[f64]| Series {
+            name: "r".to_owned(),
+            set: set.to_owned(),
+            points: computes.iter().copied().map(point).collect(),
+        };
+        let sets = by_set(vec![one("a", &[0.0, 5.0, 10.0]), one("b", &[]), one("a", &[4.0, 6.0])]);
+        let shown: Vec<(&str, usize)> = sets.iter().map(|(set, all)| (set.as_str(), all.len())).collect();
+        assert_eq!(shown, [("a", 2), ("b", 1)]);
+        let early: Vec<usize> = up_to(&sets[0].1, 0.5).iter().map(|one| one.points.len()).collect();
+        assert_eq!(early, [2, 1]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::record::Record;
+use crate::record::{Record, SCHEMA};
 
 /// Why a log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,20 @@ pub enum StoreError {
         line: usize,
         /// What is wrong.
         why: String,
+    },
+    /// A record was written by a newer version, which may mean other things by the same names.
+    #[error(
+        "log `{}`, line {line}: the record has schema {schema}, but this program knows schemas up to {SCHEMA}; read it with \
+         the version that wrote it, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// The schema of the record.
+        schema: u32,
     },
 }
 
@@ -89,7 +103,7 @@ pub struct Log {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, or if a line before the last is not a record.
+/// If the file cannot be read, if a line before the last is not a record, or if a record has a newer schema.
 pub fn read_log(path: &Path) -> Result<Log, StoreError> {
     let bytes = std::fs::read(path).map_err(StoreError::io(path))?;
     let whole = bytes.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
@@ -99,10 +113,13 @@ pub fn read_log(path: &Path) -> Result<Log, StoreError> {
         if line.is_empty() {
             continue;
         }
-        let record = serde_json::from_slice(line).map_err(|error| {
+        let record: Record = serde_json::from_slice(line).map_err(|error| {
             let why = format!("not a record: {error}; the file was changed by hand, or is not a log of this program");
             StoreError::Line { path: path.to_owned(), line: i + 1, why }
         })?;
+        if record.schema > SCHEMA {
+            return Err(StoreError::Newer { path: path.to_owned(), line: i + 1, schema: record.schema });
+        }
         records.push(record);
     }
     Ok(Log { records, is_torn })
@@ -131,7 +148,7 @@ pub fn retain(path: &Path, keep: impl Fn(&Record) -> bool) -> Result<usize, Stor
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Kind, Metrics, SCHEMA};
+    use crate::record::{Kind, Metrics};
 
     fn record(step: u64) -> Record {
         Record { kind: Kind::Step, schema: SCHEMA, step, time_s: 0.0, message: None, metrics: Metrics::default() }
@@ -163,6 +180,23 @@ mod tests {
         std::fs::write(&path, "{}\n").unwrap();
         let error = read_log(&path).unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl`, line 1: not a record: missing field `kind`"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut writer = LineWriter::append(&path).unwrap();
+        writer.write(&record(1)).unwrap();
+        writer.write(&Record { schema: SCHEMA + 1, ..record(2) }).unwrap();
+        let error = read_log(&path).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "metrics.jsonl`, line 2: the record has schema 2, but this program knows schemas up to 1; read it with the \
+                 version that wrote it, or a newer one"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

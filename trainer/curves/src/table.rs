@@ -58,9 +58,14 @@ fn parse(text: &str) -> Result<Vec<Series>, Wrong> {
     Ok(all)
 }
 
-/// Cells without surrounding blanks and quotes.
+/// Cells without surrounding blanks and quotes; between quotes a comma ends no cell.
 fn split(row: &str) -> Vec<&str> {
-    row.split(',').map(|cell| cell.trim().trim_matches('"').trim()).collect()
+    let mut is_quoted = false;
+    let ends = |c: char| {
+        is_quoted ^= c == '"';
+        c == ',' && !is_quoted
+    };
+    row.split(ends).map(|cell| cell.trim().trim_matches('"').trim()).collect()
 }
 
 /// Where each column stands.
@@ -160,7 +165,8 @@ impl<'a> Columns<'a> {
     fn name(&self, cells: &[&str]) -> String {
         match (self.series.map(|at| cells[at]), self.seed.map(|at| cells[at])) {
             (Some(series), Some(seed)) => format!("{series}, seed {seed}"),
-            (Some(name), None) | (None, Some(name)) => name.to_owned(),
+            (Some(name), None) => name.to_owned(),
+            (None, Some(seed)) => format!("seed {seed}"),
             (None, None) => "points".to_owned(),
         }
     }
@@ -190,7 +196,7 @@ mod tests {
         check("compute,accuracy\n3,0.5\n1,0.25\n", Ok(2));
         check("\u{feff}\"y\", \"C\"\r\n0.5, 1e3\r\n\r\n", Ok(1));
         check("n,k,C\n10,5,3\n", Ok(1));
-        check("series,step,C,y,lenient,n\na,1,5,0.25,,\n", Ok(1));
+        check("series,step,C,y,lenient,n\na,1,5,0.25,,\n\"a, b\",1,5,0.25,,\n", Ok(2));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod fit;
 mod model;
 mod output;
 mod render;
+mod report;
 mod sample;
 mod score;
 mod sweep;
@@ -56,6 +57,8 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Fit and draw accuracy against compute.
     Fit(fit::FitArgs),
+    /// Say on one page what runs show: verdict, figures, samples, and what is left open.
+    Report(report::ReportArgs),
     /// Show a run in another tool.
     Export(export::ExportArgs),
     /// Check, show or describe configs.
@@ -80,6 +83,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),

@@ -7,16 +7,19 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::result::{Fit, Options};
 use super::samples::Samples;
-use super::search::{refit, search};
+use super::search::{Given, refit, search_given};
 use super::shapes;
+use super::verdict::Label;
 use crate::estimate::Interval;
-use crate::outcomes::{Counts, RunOutcomes};
+use crate::outcomes::RunOutcomes;
 use crate::points::{Point, Series};
 use crate::random::Random;
 
 /// What is drawn with replacement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Resample {
     /// Problems: the interval is about other problems of the kind, for these runs.
     Problems,
@@ -41,43 +44,154 @@ pub struct Spread {
     pub high: f64,
 }
 
+/// Intervals of forms' parameters by drawing anew, as they stand in `fit.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Bootstrap {
+    /// What was drawn.
+    pub over: Resample,
+    /// How often.
+    pub draws: usize,
+    /// Problems behind the points.
+    pub problems: usize,
+    /// Runs behind the points.
+    pub runs: usize,
+    /// The straight line and the best form, with their parameters.
+    pub forms: BTreeMap<&'static str, Vec<Spread>>,
+}
+
+/// Draws for `fit.json`: the ends of a 95 % interval are then good to a tenth of its half width.
+const DRAWS: usize = 1000;
+
+impl Fit {
+    /// Adds intervals by drawing problems, and by drawing seeds where there are several, to a fit under `options` of the
+    /// points that these outcomes are behind.
+    ///
+    /// Nothing is added where there are too few points for any form, or no outcomes.
+    #[must_use]
+    pub fn with_bootstrap(mut self, runs: &[RunOutcomes], options: &Options) -> Self {
+        let is_too_few = self.verdict.label == Label::Undetermined && self.verdict.rule == 0;
+        let outcomes = Outcomes::of(runs, options.from.unwrap_or(0.0));
+        if is_too_few || outcomes.n_points() == 0 {
+            return self;
+        }
+        let several = [Resample::Problems, Resample::Seeds, Resample::Both];
+        let ways = if runs.len() > 1 { &several[..] } else { &several[..1] };
+        let names = ["log_linear"].into_iter().chain(self.best().map(|form| form.name));
+        let names: Vec<&'static str> = names.collect();
+        self.bootstrap = ways
+            .iter()
+            .map(|&over| {
+                let spreads = |&name: &&'static str| Some((name, outcomes.spreads(name, over, options.given, 0)?));
+                let (problems, runs) = (outcomes.n_problems, runs.len());
+                Bootstrap { over, draws: DRAWS, problems, runs, forms: names.iter().filter_map(spreads).collect() }
+            })
+            .collect();
+        self
+    }
+}
+
 /// Draws problems or runs anew `draws` times and fits a form each time. Equal seeds give equal intervals.
 ///
 /// None if the form is unknown or cannot be fitted.
 pub fn bootstrap(runs: &[RunOutcomes], form: &str, resample: Resample, draws: usize, seed: u64) -> Option<Vec<Spread>> {
-    let shape = *shapes::ALL.iter().find(|shape| shape.name() == form)?;
-    let mut ids: Vec<&str> =
-        runs.iter().flat_map(|run| &run.checkpoints).flat_map(|c| c.problems.keys().map(String::as_str)).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let once: BTreeMap<&str, f64> = ids.iter().map(|&id| (id, 1.0)).collect();
-    let all: Vec<usize> = (0..runs.len()).collect();
-    let found = search(shape, &Samples::of(&series(runs, &all, &once)))?;
-    let mut values: Vec<Vec<f64>> = vec![vec![]; shape.params().len()];
-    let mut random = Random::keyed(seed);
-    for _ in 0..draws {
-        let mut drawn = once.clone();
-        if resample != Resample::Seeds {
-            drawn.values_mut().for_each(|times| *times = 0.0);
-            ids.iter().for_each(|_| *drawn.entry(ids[random.below(ids.len())]).or_default() += 1.0);
-        }
-        let of_runs = match resample {
-            Resample::Problems => all.clone(),
-            Resample::Seeds | Resample::Both => all.iter().map(|_| random.below(runs.len())).collect(),
-        };
-        let samples = Samples::of(&series(runs, &of_runs, &drawn));
-        let again =
-            if samples.all().len() == all_points(runs) { refit(&found, &samples) } else { search(shape, &samples) };
-        for (values, value) in values.iter_mut().zip(again.iter().flat_map(|found| found.params())) {
-            values.push(value);
-        }
-    }
-    let names = shape.params().iter().zip(found.params()).zip(values);
-    names.map(|((&name, value), draws)| spread(name, value, draws)).collect()
+    Outcomes { draws, ..Outcomes::of(runs, 0.0) }.spreads(form, resample, Given::Nothing, seed)
 }
 
-fn all_points(runs: &[RunOutcomes]) -> usize {
-    runs.iter().map(|run| run.checkpoints.len()).sum()
+/// What one problem did at one checkpoint.
+#[derive(Clone, Copy)]
+struct Outcome {
+    /// Which problem of all.
+    problem: usize,
+    /// The share of its samples that is right.
+    share: f64,
+    /// Its samples.
+    n: f64,
+}
+
+/// A checkpoint's compute, and what every problem did at it.
+type Answers = (f64, Vec<Outcome>);
+
+/// Outcomes with problems as numbers, since they are gone through for every draw.
+struct Outcomes {
+    runs: Vec<Vec<Answers>>,
+    n_problems: usize,
+    draws: usize,
+}
+
+impl Outcomes {
+    /// Takes the checkpoints with at least so much compute; those before the first step are never fitted.
+    fn of(runs: &[RunOutcomes], from: f64) -> Self {
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let checkpoints = || runs.iter().flat_map(|run| &run.checkpoints);
+        for id in checkpoints().flat_map(|checkpoint| checkpoint.problems.keys()) {
+            let next = numbers.len();
+            numbers.entry(id).or_insert(next);
+        }
+        let answers = |checkpoint: &crate::outcomes::Checkpoint| -> Answers {
+            let judged = checkpoint.problems.iter().filter(|(_, counts)| counts.n > 0.0);
+            let outcome = judged.map(|(id, counts)| Outcome {
+                problem: numbers[id.as_str()],
+                share: counts.right / counts.n,
+                n: counts.n,
+            });
+            (checkpoint.compute, outcome.collect())
+        };
+        let is_fitted =
+            |answers: &Answers| answers.0 > 0.0 && answers.0 >= from * (1.0 - 1e-9) && !answers.1.is_empty();
+        let runs = runs.iter().map(|run| run.checkpoints.iter().map(answers).filter(is_fitted).collect()).collect();
+        Self { runs, n_problems: numbers.len(), draws: DRAWS }
+    }
+
+    fn n_points(&self) -> usize {
+        self.runs.iter().map(Vec::len).sum()
+    }
+
+    fn spreads(&self, form: &str, resample: Resample, given: Given, seed: u64) -> Option<Vec<Spread>> {
+        let shape = *shapes::ALL.iter().find(|shape| shape.name() == form)?;
+        let once = vec![1.0; self.n_problems];
+        let all: Vec<usize> = (0..self.runs.len()).collect();
+        let found = search_given(shape, &self.samples(&all, &once), given)?;
+        let mut values: Vec<Vec<f64>> = vec![vec![]; shape.params().len()];
+        let mut random = Random::keyed(seed);
+        for _ in 0..self.draws {
+            let mut times = once.clone();
+            if resample != Resample::Seeds {
+                times.iter_mut().for_each(|times| *times = 0.0);
+                (0..self.n_problems).for_each(|_| times[random.below(self.n_problems)] += 1.0);
+            }
+            let of_runs = match resample {
+                Resample::Problems => all.clone(),
+                Resample::Seeds | Resample::Both => all.iter().map(|_| random.below(self.runs.len())).collect(),
+            };
+            let samples = self.samples(&of_runs, &times);
+            let again = if samples.all().len() == self.n_points() {
+                refit(&found, &samples)
+            } else {
+                search_given(shape, &samples, given)
+            };
+            for (values, value) in values.iter_mut().zip(again.iter().flat_map(|found| found.params())) {
+                values.push(value);
+            }
+        }
+        let names = shape.params().iter().zip(found.params()).zip(values);
+        names.map(|((&name, value), draws)| spread(name, value, draws)).collect()
+    }
+
+    /// The points of some runs, each problem counted as often as it was drawn.
+    fn samples(&self, of_runs: &[usize], times: &[f64]) -> Samples {
+        let point = |(compute, answers): &Answers| {
+            let sum = |f: fn(&Outcome) -> f64| answers.iter().map(|o| times[o.problem] * f(o)).sum::<f64>();
+            let (problems, n) = (sum(|_| 1.0), sum(|outcome| outcome.n));
+            let y = sum(|outcome| outcome.share) / problems.max(1.0);
+            Point { step: 0, compute: *compute, y, lenient: None, n: Some(n) }
+        };
+        let one = |(i, &run): (usize, &usize)| Series {
+            name: i.to_string(),
+            set: "bootstrap".to_owned(),
+            points: self.runs[run].iter().map(point).collect(),
+        };
+        Samples::of(&of_runs.iter().enumerate().map(one).collect::<Vec<_>>())
+    }
 }
 
 fn spread(name: &'static str, value: f64, draws: Vec<f64>) -> Option<Spread> {
@@ -88,32 +202,11 @@ fn spread(name: &'static str, value: f64, draws: Vec<f64>) -> Option<Spread> {
     Some(Spread { name, value, se, low: interval.low, high: interval.high })
 }
 
-/// The points of some runs, each problem counted as often as it was drawn.
-fn series(runs: &[RunOutcomes], of_runs: &[usize], times: &BTreeMap<&str, f64>) -> Vec<Series> {
-    let point = |checkpoint: &crate::outcomes::Checkpoint| {
-        let weighted = |f: &dyn Fn(&Counts) -> f64| -> f64 {
-            checkpoint
-                .problems
-                .iter()
-                .map(|(id, counts)| times.get(id.as_str()).copied().unwrap_or(0.0) * f(counts))
-                .sum()
-        };
-        let (problems, n) = (weighted(&|_| 1.0), weighted(&|counts| counts.n));
-        let y = weighted(&|counts| counts.right / counts.n.max(1.0)) / problems.max(1.0);
-        Point { step: 0, compute: checkpoint.compute, y, lenient: None, n: Some(n) }
-    };
-    let one = |(i, &run): (usize, &usize)| Series {
-        name: i.to_string(),
-        set: "bootstrap".to_owned(),
-        points: runs[run].checkpoints.iter().map(point).collect(),
-    };
-    of_runs.iter().enumerate().map(one).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcomes::Checkpoint;
+    use crate::fit::fit;
+    use crate::outcomes::{Checkpoint, Counts};
 
     #[test]
     fn the_slope_is_surer_than_the_level() {
@@ -130,5 +223,42 @@ mod tests {
         let line = bootstrap(&[run], "log_linear", Resample::Problems, 400, 3).unwrap();
         // 18 of 100 problems make the slope of 6 points a decade: its relative error is that of the count, √(.82/18) = .21.
         assert!((line[1].value - 0.06).abs() < 0.003 && (line[1].se / line[1].value - 0.21).abs() < 0.06, "{line:?}");
+    }
+
+    #[test]
+    fn a_fit_has_intervals_over_problems_and_over_seeds() {
+        let problem = |i: usize, step: usize| Counts { right: f64::from(u8::from(i < 30 + 3 * step)), n: 1.0 };
+        let checkpoint = |step: usize| Checkpoint {
+            compute: if step == 0 { 0.0 } else { 10_f64.powf(step as f64 / 3.0) },
+            problems: (0..100).map(|i| (i.to_string(), problem(i, step))).collect(),
+        };
+        let run = |name: &str| RunOutcomes { name: name.to_owned(), checkpoints: (0..10).map(checkpoint).collect() };
+        let points = |run: &RunOutcomes| Series {
+            name: run.name.clone(),
+            set: "s".to_owned(),
+            points: run
+                .checkpoints
+                .iter()
+                .map(|c| Point { step: 0, compute: c.compute, y: c.mean().unwrap(), lenient: None, n: Some(100.0) })
+                .collect(),
+        };
+        let runs = [run("a"), run("b")];
+        let series: Vec<Series> = runs.iter().map(points).collect();
+        let one = fit(&series[..1]).with_bootstrap(&runs[..1], &Options::default());
+        assert_eq!(one.bootstrap.len(), 1);
+        let slope = one.bootstrap[0].forms["log_linear"][1];
+        // Nine points a decade, from three problems learnt between checkpoints.
+        assert!((slope.value - 0.09).abs() < 1e-9 && slope.low > 0.05 && slope.high < 0.14, "{slope:?}");
+        let two = fit(&series).with_bootstrap(&runs, &Options { from: Some(3.0), ..Options::default() });
+        let over: Vec<Resample> = two.bootstrap.iter().map(|bootstrap| bootstrap.over).collect();
+        assert_eq!(over, [Resample::Problems, Resample::Seeds, Resample::Both]);
+        // Equal runs: drawing them changes nothing.
+        assert!(two.bootstrap[1].forms["log_linear"][1].se < 1e-9);
+        let json = two.to_json();
+        assert_eq!(
+            (&json["bootstrap"][0]["over"], &json["bootstrap"][0]["problems"]),
+            (&"problems".into(), &100.into())
+        );
+        assert!(json["bootstrap"][0]["forms"]["log_linear"]["b"]["low"].is_number(), "{json:#}");
     }
 }

@@ -21,7 +21,7 @@ mod shape;
 mod shapes;
 mod verdict;
 
-pub use bootstrap::{Resample, Spread, bootstrap};
+pub use bootstrap::{Bootstrap, Resample, Spread, bootstrap};
 pub use evidence::{Evidence, SeedFit, SeedMean};
 pub use heldout::{HeldOut, SHARES};
 pub use horizon::Horizon;

@@ -1,9 +1,10 @@
 //! What a fit returns, and `fit.json`.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::analysis::{Analysis, Start};
+use super::bootstrap::{Bootstrap, Spread};
 use super::evidence::{Evidence, SeedFit, SeedMean, alone, mean_slope};
 use super::heldout::HeldOut;
 use super::horizon::{Horizon, horizon};
@@ -155,6 +156,8 @@ pub struct Fit {
     pub seeds_alone: Vec<SeedFit>,
     /// The slope over seeds, mean with its 95 % interval by Student's t.
     pub slope_over_seeds: Option<SeedMean>,
+    /// Intervals by drawing problems, seeds or both anew; empty where only accuracies are known.
+    pub bootstrap: Vec<Bootstrap>,
     /// What a reader must know besides.
     pub notes: Vec<String>,
     /// The result without the declared cut.
@@ -240,6 +243,7 @@ pub(crate) fn judged(series: &[Series], options: &Options) -> (Fit, Analysis) {
         halves: analysis.halves,
         horizon: None,
         slope_over_seeds: mean_slope(&seeds_alone),
+        bootstrap: vec![],
         notes: notes(&analysis, &seeds_alone, verdict.label),
         seeds_alone,
         without_cut,
@@ -376,6 +380,17 @@ impl Fit {
             };
             shown["params"] = object(&|p| p.value.into());
             shown["se"] = object(&|p| p.se.into());
+        }
+        let bootstraps = json["bootstrap"].as_array_mut().into_iter().flatten().zip(&self.bootstrap);
+        for (shown, bootstrap) in bootstraps {
+            let params = |spreads: &[Spread]| -> Value {
+                let param = |s: &Spread| {
+                    (s.name.to_owned(), json!({"value": s.value, "se": s.se, "low": s.low, "high": s.high}))
+                };
+                spreads.iter().map(param).collect::<Map<_, _>>().into()
+            };
+            let forms = bootstrap.forms.iter().map(|(name, spreads)| ((*name).to_owned(), params(spreads)));
+            shown["forms"] = forms.collect::<Map<_, _>>().into();
         }
         json
     }
