@@ -135,6 +135,7 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         config.checkpoint = before.checkpoint.clone();
         config.eval.every = 0;
         config.rollouts.record_every = 0;
+        config.track = before.track.clone();
         config.to_toml()
     };
     let (now, then) = (comparable(config), comparable(&before));
