@@ -1,6 +1,7 @@
 //! Starting a run, or going on with one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rlvr_policy::Transformer;
@@ -10,16 +11,20 @@ use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::{Registry, Task, Watch};
 use tch::Device;
 
-use super::{Run, header};
+use super::Run;
+use super::header::{self, Identity};
 use crate::checkpoint::{self, Found, RunState};
 use crate::config::{RunConfig, SftSource};
+use crate::console::Console;
 use crate::device;
 use crate::learner::Learner;
+use crate::machine::Machine;
 use crate::optimizer::AdamW;
 use crate::order::TaskOrder;
 use crate::run_folder::{Opening, Position, RunFolder, step_name};
 use crate::setup::{self, Tasks};
 use crate::sft::{self, Example};
+use crate::tracking;
 
 /// Makes a run ready in its folder, from the beginning or from its newest checkpoint.
 ///
@@ -37,6 +42,7 @@ pub fn start(
 ) -> anyhow::Result<Run> {
     let device = config.run.device.resolve().map_err(|why| anyhow::anyhow!("config: {why}"))?;
     device::set_threads(config.run.threads);
+    tracking::check(&config.track)?;
     let mut tasks = Tasks::load(&config, registry)?;
     let (tokenizer, context) = setup::tokenizer(&config)?;
     tasks.check_prompts(&config, &tokenizer, context)?;
@@ -71,10 +77,13 @@ pub fn start(
     let order = TaskOrder::new(config.run.seed, ids, config.filter.retire_at, state.order.clone());
     let matmul_peak = device::matmul_peak(device);
     folder.write("config.toml", &config.to_toml())?;
-    let header = header::header(&config, &tasks, &learner, device, matmul_peak);
+    let header = header::header(&config, &tasks, &learner, (device, matmul_peak), &Identity::of_run(path));
     folder.write("run.json", &format!("{header:#}\n"))?;
     let saved = found.map(|found| (state.position, found.path));
     Ok(Run {
+        console: Arc::new(Console::open(path)?),
+        machine: Machine::new(),
+        held_out: None,
         config,
         folder,
         tasks,
@@ -149,8 +158,8 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         .map(str::to_owned)
         .collect();
     bail!(
-        "--resume: the config is not the one that the run in `{}` began with; it may change only in steps, threads, and \
-         when it evaluates and saves. What differs:\n  {}",
+        "--resume: the config is not the one that the run in `{}` began with; it may change only in steps, threads, \
+         when it evaluates and saves, and where it is tracked. What differs:\n  {}",
         path.display(),
         changed.join("\n  ")
     );

@@ -6,9 +6,15 @@
 
 mod axes;
 mod log;
+mod login;
 mod offline;
+mod online;
 mod proto;
 mod row;
+mod server;
+mod stream;
 mod table;
 
+pub use login::Login;
 pub use offline::{Offline, supersede};
+pub use online::Online;
