@@ -14,3 +14,4 @@ mod resume;
 mod rewards;
 mod tidy;
 mod tiny;
+mod track;

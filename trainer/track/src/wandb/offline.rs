@@ -229,3 +229,130 @@ pub(super) fn metadata(run: &Description) -> Value {
 fn date(time_s: f64) -> String {
     DateTime::from_timestamp(time_s as i64, 0).unwrap_or_default().format("%Y%m%d_%H%M%S").to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use rlvr_curves::record::{Metrics, SCHEMA};
+
+    use super::*;
+    use crate::replay::Rollout;
+    use crate::wandb::log;
+
+    fn run() -> Description {
+        let json = |value: Value| value.as_object().cloned().unwrap_or_default();
+        Description {
+            id: "abcd1234".to_owned(),
+            name: "quick".to_owned(),
+            started_s: 1_700_000_000.25,
+            host: "h".to_owned(),
+            commit: String::new(),
+            header: json(json!({"version": "0.1.0", "seed": 3})),
+            config: json(json!({"run": {"steps": 2}})),
+        }
+    }
+
+    fn entry(kind: Kind, step: u64, metrics: &[(&str, f64)], rollouts: Vec<Rollout>) -> Entry {
+        let mut all = Metrics::default();
+        metrics.iter().for_each(|(name, value)| all.set(*name, *value));
+        let time_s = 1_700_000_010.5 + step as f64;
+        Entry::Record { record: Record { kind, schema: SCHEMA, step, time_s, message: None, metrics: all }, rollouts }
+    }
+
+    fn written(folder: &Path, outcome: Outcome) -> (PathBuf, Vec<proto::Record>) {
+        let config = WandbConfig { tags: vec!["t".to_owned()], group: "g".to_owned(), ..WandbConfig::default() };
+        let mut sink = Offline::create(folder, &run(), &config, 1_700_000_020.0).unwrap();
+        let rollout = Rollout { completion: "x".repeat(100_000), n_tokens: 4, ..Rollout::default() };
+        let metrics = [("reward/mean", f64::NAN), ("compute/flops_total", 2e11)];
+        sink.write(&entry(Kind::Step, 1, &metrics, vec![rollout])).unwrap();
+        sink.write(&entry(Kind::System, 1, &[("system/cpu", 0.5)], vec![])).unwrap();
+        sink.write(&Entry::Console { time_s: 1_700_000_011.5, line: "y".repeat(70_000) }).unwrap();
+        sink.write(&entry(Kind::Eval, 2, &[("eval/s/mean@1", 0.5)], vec![])).unwrap();
+        sink.finish(outcome, Instant::now()).unwrap();
+        let path = sink.folder().to_owned();
+        let records = log::read(&std::fs::read(path.join("run-abcd1234.wandb")).unwrap());
+        (path, records)
+    }
+
+    /// What kind of record it is, with what is worth telling.
+    fn brief(record: &proto::Record) -> String {
+        let proto::Record { history, summary, files, stats, metric, output_raw, run, exit, .. } = record;
+        let of = |item: &proto::Item| format!("{}{}={}", item.key, item.nested_key.concat(), item.value_json);
+        let all = |items: &[proto::Item]| items.iter().map(of).map(|text| text.chars().take(44).collect()).collect();
+        let words: Vec<String> = if let Some(history) = history {
+            all(&history.item)
+        } else if let Some(summary) = summary {
+            vec!["summary".to_owned(), summary.update.len().to_string()]
+        } else if let Some(files) = files {
+            vec!["file".to_owned(), files.files[0].path.chars().take(24).collect()]
+        } else if let Some(stats) = stats {
+            all(&stats.item)
+        } else if let Some(metric) = metric {
+            vec![metric.name.clone(), metric.glob_name.clone(), metric.step_metric.clone()]
+        } else if let Some(output) = output_raw {
+            vec!["console".to_owned(), output.line.len().to_string()]
+        } else if let Some(run) = run {
+            let config = all(&run.config.as_ref().unwrap().update);
+            [vec![run.run_id.clone(), run.project.clone(), run.display_name.clone(), run.run_group.clone()], config].concat()
+        } else if let Some(exit) = exit {
+            vec!["exit".to_owned(), exit.exit_code.to_string(), exit.runtime.to_string()]
+        } else {
+            vec!["header".to_owned()]
+        };
+        words.join(" ")
+    }
+
+    #[test]
+    fn a_run_is_the_records_that_the_client_expects_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, records) = written(folder.path(), Outcome::Complete);
+        assert!(path.ends_with("offline-run-20231114_221340-abcd1234"), "{}", path.display());
+        assert!(records.iter().map(|record| record.num).eq(1..=records.len() as i64));
+        let found: Vec<String> = records.iter().map(brief).collect();
+        assert_eq!(
+            found[..4],
+            [
+                "header",
+                "abcd1234 rlvr quick g run={\"steps\":2} rlvr={\"version\":\"0.1.0\"}",
+                "compute/flops_total  ",
+                "compute/step  "
+            ]
+        );
+        assert_eq!(found[5], " reward/* compute/flops_total");
+        let rest = &found[18..];
+        assert_eq!(
+            rest,
+            [
+                "file wandb-metadata.json",
+                "reward/mean  compute/flops_total",
+                "histogram/length  compute/step",
+                "file media/table/rollouts_0_",
+                "compute/flops_total=200000000000 reward/mean=NaN histogram/length={\"_type\":\"histogram\",\"b \
+                 rollouts={\"_type\":\"table-file\",\"sha256\":\" _step=0 _timestamp=1700000011.5 _runtime=11.25",
+                "summary 7",
+                "cpu=50",
+                "console 70001",
+                "eval/s/mean@1  compute/flops_total",
+                "eval/s/mean@1=0.5 _step=1 _timestamp=1700000012.5 _runtime=12.25",
+                "summary 4",
+                "exit 0 12"
+            ]
+        );
+        assert!(path.join("files/wandb-metadata.json").exists());
+    }
+
+    #[test]
+    fn the_same_records_make_the_same_bytes() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [a, b] = folders.each_ref().map(|folder| written(folder.path(), Outcome::Failed).0.join("run-abcd1234.wandb"));
+        assert!(std::fs::read(a).unwrap() == std::fs::read(b).unwrap());
+    }
+
+    #[test]
+    fn a_run_that_may_go_on_has_no_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, records) = written(folder.path(), Outcome::Open);
+        assert!(records.iter().all(|record| record.exit.is_none()));
+        supersede(folder.path(), "abcd1234").unwrap();
+        assert!(path.join("run-abcd1234.wandb.synced").exists());
+    }
+}
