@@ -73,7 +73,14 @@ group = "trackers"
 tags = ["a tag", "another"]
 """
 # A run that ends when it is told to.
-ENDLESS = ["run.steps=100000", "checkpoint.every=50", "eval.every=50", "rollouts.record_every=10", "warm_start.steps=20"]
+ENDLESS = [
+    "run.steps=1000000",
+    "checkpoint.every=50",
+    "eval.every=100",
+    "rollouts.record_every=50",
+    "track.wandb.table_every=500",
+    "warm_start.steps=20",
+]
 
 
 def check(condition, *what):
@@ -161,12 +168,8 @@ def check_meaning(run, name, rows):
     config = run.config()
     check(config["rollouts"]["group_size"] == 4 and config["policy"]["preset"] == "tiny", config)
     check(config["rlvr"]["model"]["layers"] == 2, config["rlvr"])
-    metrics = config["_wandb"]["m"]
-    by_name = {metric["1"]: metric for metric in metrics if "1" in metric}
-    axis = metrics[by_name["reward/mean"]["5"] - 1]["1"]
-    check(axis == "compute/flops_total", "reward/mean is drawn over", axis)
-    axis = metrics[by_name["sft/loss"]["5"] - 1]["1"]
-    check(axis == "sft/step", "sft/loss is drawn over", axis)
+    found = axes(run)
+    check(found["reward/*"] == found["eval/*"] == "compute/flops_total" and found["sft/*"] == "sft/step", found)
     summary = run.summary()
     last = {key: value for row in rows for key, value in row.items()}
     check(summary["reward/mean"] == last["reward/mean"], summary["reward/mean"], last["reward/mean"])
@@ -179,6 +182,12 @@ def check_meaning(run, name, rows):
     check(any("system.cpu" in event for event in events), events)
     output = "\n".join(run.lines["output.log"].values())
     check("held-out accuracy" in output and "zero variance" in output, output[-500:])
+
+
+def axes(run):
+    """What the metrics of each pattern are drawn over."""
+    metrics = run.config()["_wandb"]["m"]
+    return {metric["2"]: metrics[metric["5"] - 1]["1"] for metric in metrics if "2" in metric}
 
 
 def offline():
@@ -242,12 +251,12 @@ def live():
     wandb = WORK / name / "run/wandb"
     wait_for("a log", lambda: list(wandb.glob("offline-run-*/*.wandb")), process)
     killed = newest_log(name)
-    stream = subprocess.Popen([WANDB, "beta", "sync", "--live", killed], env=env, stdout=subprocess.DEVNULL)
+    stream = subprocess.Popen([WANDB, "beta", "sync", "--live", killed], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         received = lambda: len(backend.run(identity(name)).rows())
         wait_for("rows of a running run on the server", lambda: received() > 20, process)
         n_live = received()
-        wait_for("a checkpoint", lambda: list((WORK / name / "run/checkpoints").glob("step_000050")), process)
+        wait_for("a checkpoint", lambda: list((WORK / name / "run/checkpoints").glob("step_0*50")), process)
     finally:
         process.kill()
         process.wait()
@@ -294,8 +303,8 @@ def online():
     again = Backend()
     sync(name, environment(name, again), newest_log(name))
     check(again.runs[identity(name)].rows() == rows, "the offline log holds other rows than were sent")
-    theirs, ours = again.runs[identity(name)].config()["_wandb"]["m"], run.config()["_wandb"]["m"]
-    check({m["1"] for m in ours} <= {m.get("1") for m in theirs}, "metrics defined online are not those of the log")
+    theirs, ours = axes(again.runs[identity(name)]), axes(run)
+    check(theirs == ours, "what metrics are drawn over online is not that of the log:", ours, theirs)
     return f"{n_down} rows, an outage, {len(rows)} rows in the end; Stop ended the run with 0; the offline log is the same"
 
 

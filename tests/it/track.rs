@@ -21,7 +21,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// The offline logs of W&B in a folder, oldest first.
 fn logs(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let of = |folder: PathBuf| {
-        let log = files(&folder).into_iter().find(|path| path.extension().is_some_and(|e| e == "wandb")).expect("a log");
+        let log =
+            files(&folder).into_iter().find(|path| path.extension().is_some_and(|e| e == "wandb")).expect("a log");
         let bytes = fs::read(&log).expect("a log");
         (log, bytes)
     };
@@ -125,7 +126,8 @@ fn the_log_can_be_read_by_programs() {
     let steps: Vec<&Value> = lines.iter().filter(|line| line["metrics"]["outcome/mean"].is_number()).collect();
     assert_eq!(steps.iter().map(|line| line["step"].as_u64()).collect::<Vec<_>>(), [1, 2, 3, 4].map(Some));
     let message = steps[3]["message"].as_str().expect("text");
-    for word in ["step 4/4: held out", "(step 2)", "right", "reward", "zero variance", "% cut off", "tokens/s", "left"] {
+    for word in ["step 4/4: held out", "(step 2)", "right", "reward", "zero variance", "% cut off", "tokens/s", "left"]
+    {
         assert!(message.contains(word), "`{word}` is not in: {message}");
     }
     let console = fs::read_to_string(run.join("console.log")).expect("a console");

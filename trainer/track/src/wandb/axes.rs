@@ -1,8 +1,8 @@
 //! Over what metrics are drawn.
 //!
 //! What training buys is drawn over what it cost, supervised training over its own steps, and everything else over the
-//! steps of reinforcement learning. The client that syncs knows patterns; the web page knows names, so each name is
-//! defined too when it occurs first.
+//! steps of reinforcement learning. The newest clients and the server know patterns; older clients know
+//! names alone, so in the log each name is defined too when it occurs first, as their own logs have it.
 
 use std::collections::BTreeSet;
 

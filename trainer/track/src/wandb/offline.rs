@@ -292,7 +292,8 @@ mod tests {
             vec!["console".to_owned(), output.line.len().to_string()]
         } else if let Some(run) = run {
             let config = all(&run.config.as_ref().unwrap().update);
-            [vec![run.run_id.clone(), run.project.clone(), run.display_name.clone(), run.run_group.clone()], config].concat()
+            [vec![run.run_id.clone(), run.project.clone(), run.display_name.clone(), run.run_group.clone()], config]
+                .concat()
         } else if let Some(exit) = exit {
             vec!["exit".to_owned(), exit.exit_code.to_string(), exit.runtime.to_string()]
         } else {
@@ -343,7 +344,8 @@ mod tests {
     #[test]
     fn the_same_records_make_the_same_bytes() {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let [a, b] = folders.each_ref().map(|folder| written(folder.path(), Outcome::Failed).0.join("run-abcd1234.wandb"));
+        let [a, b] =
+            folders.each_ref().map(|folder| written(folder.path(), Outcome::Failed).0.join("run-abcd1234.wandb"));
         assert!(std::fs::read(a).unwrap() == std::fs::read(b).unwrap());
     }
 

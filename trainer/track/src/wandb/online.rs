@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rlvr_curves::record::{Kind, Record};
 use serde_json::{Map, Value, json};
 
-use super::axes::AXES;
+use super::axes::{AXES, patterns};
 use super::login::Login;
 use super::offline::{display_name, metadata, settings};
 use super::row::{Row, Rows, Summary, number, object, system};
@@ -53,10 +53,6 @@ pub struct Online {
     pace: Pace,
     rows: Rows,
     summary: Summary,
-    /// Definitions of metrics in the encoding of the server's config.
-    metrics: Vec<Value>,
-    /// Whether the config on the server is older than ours.
-    is_config_old: bool,
     place: Option<Place>,
     pending: Pending,
     sent: Instant,
@@ -92,8 +88,6 @@ impl Online {
             on_stop: Some(on_stop),
             pace: PACE,
             summary: Summary::default(),
-            metrics: AXES.iter().map(|axis| json!({"1": axis, "6": [3]})).collect(),
-            is_config_old: true,
             place: None,
             pending,
             sent: Instant::now(),
@@ -103,11 +97,6 @@ impl Online {
     }
 
     fn row(&mut self, row: Row) {
-        for (name, axis) in &row.new_metrics {
-            let index = AXES.iter().position(|known| known == axis).expect("an axis") + 1;
-            self.metrics.push(json!({"1": name, "5": index, "6": [1, 3]}));
-            self.is_config_old = true;
-        }
         self.summary.take(&row);
         self.pending.summary = Some(self.summary.to_json());
         self.pending.history.push(row.to_json());
@@ -144,23 +133,20 @@ impl Online {
         }
     }
 
-    /// Makes the run on the server, or brings its config up to date.
+    /// Makes the run on the server, or finds it there.
     fn place(&mut self) -> Result<Place, Setback> {
-        if let Some(place) = self.place.as_ref().filter(|_| !self.is_config_old) {
+        if let Some(place) = &self.place {
             return Ok(place.clone());
         }
         let place = self.server.upsert(&self.variables())?;
-        if self.place.is_none() {
-            self.pending.history.skip(place.n_rows);
-        }
-        self.is_config_old = false;
+        self.pending.history.skip(place.n_rows);
         Ok(self.place.insert(place).clone())
     }
 
     fn variables(&self) -> Value {
         let wrapped = |(key, value): (String, Value)| (key, json!({"value": value}));
         let mut config: Map<String, Value> = settings(&self.run).into_iter().map(wrapped).collect();
-        config.insert("_wandb".to_owned(), json!({"value": {"m": self.metrics}}));
+        config.insert("_wandb".to_owned(), json!({"value": {"m": definitions()}}));
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         json!({
             "name": self.run.id,
@@ -208,6 +194,17 @@ impl Online {
             Err(Setback::Never(why)) => Err(SinkError::Refused(format!("{why}; the log in wandb/ goes on"))),
         }
     }
+}
+
+/// What metrics are drawn over, in the encoding of the server's config: the fields of `MetricRecord` by their numbers, the
+/// axis by its place in this list from 1, and of the options those that are set.
+fn definitions() -> Vec<Value> {
+    let axes = AXES.iter().map(|axis| json!({"1": axis, "6": [3], "7": []}));
+    let over = patterns().map(|(pattern, axis)| {
+        let place = AXES.iter().position(|known| *known == axis).expect("patterns name axes") + 1;
+        json!({"2": pattern, "5": place, "6": [1], "7": []})
+    });
+    axes.chain(over).collect()
 }
 
 impl Sink for Online {

@@ -121,7 +121,7 @@ fn rows_files_and_the_end_are_sent() {
     assert!(requests.iter().any(|(first, _)| first == "PUT /up HTTP/1.1"), "the metadata");
     let variables: Value = serde_json::from_str(&requests[0].1).unwrap();
     let config: Value = serde_json::from_str(variables["variables"]["config"].as_str().unwrap()).unwrap();
-    assert_eq!(config["_wandb"]["value"]["m"][3], json!({"1": "reward/mean", "5": 1, "6": [1, 3]}));
+    assert_eq!(config["_wandb"]["value"]["m"][3], json!({"2": "reward/*", "5": 1, "6": [1], "7": []}));
 }
 
 #[test]
