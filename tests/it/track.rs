@@ -60,7 +60,7 @@ fn what_is_written_while_a_run_goes_on_is_what_a_replay_writes() {
 }
 
 #[test]
-fn a_resumed_run_goes_on_under_its_identity_with_all_its_rows() {
+fn a_resumed_run_goes_on_under_its_identity() {
     let work = TempDir::new().expect("a temporary folder");
     let config = tiny_config(work.path(), TRACK);
     let run = work.path().join("run");
@@ -71,9 +71,7 @@ fn a_resumed_run_goes_on_under_its_identity_with_all_its_rows() {
     let found = logs(&run.join("wandb"));
     let [(first, first_bytes), (second, second_bytes)] = found.as_slice() else { panic!("{} logs", found.len()) };
     assert_eq!(first.file_name(), second.file_name(), "the identity is the same");
-    assert!(second_bytes.len() > first_bytes.len(), "the second log is the whole run");
-    let mark = |log: &Path| log.with_extension("wandb.synced").exists();
-    assert_eq!((mark(first), mark(second)), (true, false), "only the newest log is left for `wandb sync --sync-all`");
+    assert!(second_bytes.len() < first_bytes.len(), "the second log holds what the first one lacks");
     // Trackers may be changed, or switched off, when a run goes on.
     succeeds(&[longer.as_slice(), &["--set", "track.wandb.mode=off", "--set", "run.steps=7"]].concat());
     assert_eq!(logs(&run.join("wandb")).len(), 2);

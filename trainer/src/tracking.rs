@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use rlvr_track::replay::{Description, Follower, Notices};
-use rlvr_track::wandb::{Login, Offline, Online, supersede};
+use rlvr_track::wandb::{Login, Offline, Online};
 use rlvr_track::{Outcome, TensorBoard, TrackConfig, WandbMode};
 
 use crate::console::Console;
@@ -49,10 +49,7 @@ impl Trackers {
             trackers.add("W&B online", folder, start, PATIENCE_ONLINE)?;
         }
         let files = folder.join("wandb");
-        let create = move || {
-            supersede(&files, &run.id)?;
-            Offline::create(&files, &run, &wandb, now_s())
-        };
+        let create = move || Offline::go_on(&files, &run, &wandb, now_s());
         trackers.add("W&B", folder, create, PATIENCE)?;
         Ok(trackers)
     }

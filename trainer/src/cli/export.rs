@@ -1,16 +1,17 @@
 //! `rlvr export`: a run in another tool, all of it, again.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use rlvr::config::load;
 use rlvr::run_folder::now_s;
 use rlvr_curves::record::Kind;
 use rlvr_curves::store::read_log;
 use rlvr_track::replay::{Description, RunReader};
-use rlvr_track::wandb::Offline;
+use rlvr_track::wandb::{Login, Offline, Online};
 use rlvr_track::{Outcome, Sink, TensorBoard, WandbConfig};
 
 use super::output::say;
@@ -26,6 +27,9 @@ pub(super) struct ExportArgs {
     /// Where the tool's files go; `RUN/wandb` or `RUN/tensorboard` by default.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Send to W&B's server what it lacks of the run, rather than write a log for `wandb sync`.
+    #[arg(long, conflicts_with = "out")]
+    send: bool,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -35,6 +39,9 @@ enum Tool {
     /// Event files for TensorBoard.
     Tensorboard,
 }
+
+/// How long a server that fails is tried again.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let log = read_log(&args.run.join("metrics.jsonl"))?;
@@ -46,6 +53,13 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let description = Description::read(&args.run)?;
     let n = log.records.len();
     match args.to {
+        Tool::Wandb if args.send => {
+            let login = Login::find().map_err(|why| anyhow!("--send: {why}"))?;
+            let config = wandb_config(&args.run);
+            let mut sink = Online::new(login, description, config, Arc::new(say), Box::new(|| {}));
+            replay(&args.run, &mut sink, outcome)?;
+            say(&format!("{n} records; the server has all of them"));
+        }
         Tool::Wandb => {
             let folder = args.out.clone().unwrap_or_else(|| args.run.join("wandb"));
             let mut sink = Offline::create(&folder, &description, &wandb_config(&args.run), now_s())?;
@@ -55,6 +69,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
             }
             say(&format!("{n} records; send them with: wandb sync {}", sink.folder().display()));
         }
+        Tool::Tensorboard if args.send => bail!("--send: TensorBoard has no server to send to; leave it out"),
         Tool::Tensorboard => {
             let folder = args.out.clone().unwrap_or_else(|| args.run.join("tensorboard"));
             replay(&args.run, &mut TensorBoard::create(&folder, &description)?, outcome)?;
@@ -70,7 +85,7 @@ fn replay(run: &Path, sink: &mut impl Sink, outcome: Outcome) -> anyhow::Result<
     while let Some(entry) = reader.next()? {
         sink.write(&entry).context("the export is incomplete")?;
     }
-    sink.finish(outcome, Instant::now()).context("the export is incomplete")
+    sink.finish(outcome, Instant::now() + PATIENCE).context("the export is incomplete")
 }
 
 /// A run that did all its steps is complete; of another nobody knows whether it goes on.

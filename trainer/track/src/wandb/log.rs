@@ -96,30 +96,37 @@ fn write_fragment(frames: &mut Vec<u8>, part: Part, data: &[u8]) {
     frames.extend_from_slice(data);
 }
 
-/// Reads the records of a file, and checks its frames; for tests.
-#[cfg(test)]
+/// Reads the records of a file as far as its frames are whole, as a writer that was killed leaves them.
 pub(super) fn read(bytes: &[u8]) -> Vec<proto::Record> {
-    assert_eq!(bytes[..7], FILE_HEADER);
-    let (mut at, mut records, mut data) = (7, vec![], vec![]);
-    while at < bytes.len() {
+    let (mut at, mut records, mut data) = (FILE_HEADER.len(), vec![], vec![]);
+    if !bytes.starts_with(&FILE_HEADER) {
+        return records;
+    }
+    loop {
         let left = BLOCK - at % BLOCK;
         if left < FRAGMENT_HEADER {
-            assert!(bytes[at..at + left].iter().all(|&b| b == 0), "padding at {at}");
             at += left;
-            continue;
         }
-        let length = usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
-        let kind = bytes[at + 6];
-        let fragment = &bytes[at + 6..at + 7 + length];
-        assert_eq!(u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()), crc32fast::hash(fragment), "at {at}");
-        data.extend_from_slice(&fragment[1..]);
-        at += 7 + length;
-        if kind == 1 || kind == 4 {
-            records.push(proto::Record::decode(data.as_slice()).unwrap());
+        let Some((part, fragment)) = read_fragment(bytes.get(at..).unwrap_or_default()) else { return records };
+        data.extend_from_slice(fragment);
+        at += FRAGMENT_HEADER + fragment.len();
+        if part == Part::Full as u8 || part == Part::Last as u8 {
+            let Ok(record) = proto::Record::decode(data.as_slice()) else { return records };
+            records.push(record);
             data.clear();
         }
     }
-    records
+}
+
+/// The kind and the data of a fragment, if it is whole.
+fn read_fragment(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (header, rest) = bytes.split_first_chunk::<FRAGMENT_HEADER>()?;
+    let [c0, c1, c2, c3, l0, l1, part] = *header;
+    let data = rest.get(..usize::from(u16::from_le_bytes([l0, l1])))?;
+    let mut checksum = crc32fast::Hasher::new();
+    checksum.update(&[part]);
+    checksum.update(data);
+    (checksum.finalize() == u32::from_le_bytes([c0, c1, c2, c3])).then_some((part, data))
 }
 
 #[cfg(test)]
@@ -179,5 +186,8 @@ mod tests {
         let of = |record: &proto::Record| (record.num, record.output_raw.clone().unwrap().line);
         assert_eq!(found.iter().map(of).collect::<Vec<_>>(), (1..).zip(lines).collect::<Vec<_>>());
         assert!(Log::create(&path).is_err(), "a log is never written over");
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(read(&bytes[..bytes.len() - 1]).len(), 2, "the last record is torn");
+        assert_eq!(read(&bytes[..50_000]).len(), 1);
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::axes::{AXES, patterns};
 use super::log::Log;
 use super::proto;
-use super::row::{Row, Rows, system};
+use super::row::{Row, Rows, Summary, system};
 use crate::config::WandbConfig;
 use crate::replay::{Description, Entry};
 use crate::{Outcome, Sink, SinkError};
@@ -35,18 +35,43 @@ pub struct Offline {
     folder: PathBuf,
     log: Log,
     rows: Rows,
+    /// Rows before this number stand in earlier logs of the run.
+    first_row: i64,
+    /// What they come to, as long as it is not written.
+    summary: Summary,
     started_s: f64,
     /// The time of the newest entry.
     time_s: f64,
 }
 
 impl Offline {
-    /// Makes the log of a run in `folder`, the `wandb/` of the run folder, in a folder that is named for the time `now_s`.
+    /// Makes a log of a whole run in `folder`, in a folder of its own that is named for the time `now_s`.
     ///
     /// # Errors
     ///
     /// If it cannot be made, or if there is one of the same second already.
     pub fn create(folder: &Path, run: &Description, config: &WandbConfig, now_s: f64) -> Result<Self, SinkError> {
+        Self::create_from(folder, run, config, now_s, 0)
+    }
+
+    /// Makes a log as [`Offline::create`], of the rows that earlier logs of the run in `folder` lack.
+    ///
+    /// The client appends to what the server has, so that rows must not come twice.
+    ///
+    /// # Errors
+    ///
+    /// As [`Offline::create`].
+    pub fn go_on(folder: &Path, run: &Description, config: &WandbConfig, now_s: f64) -> Result<Self, SinkError> {
+        Self::create_from(folder, run, config, now_s, n_rows(folder, &run.id))
+    }
+
+    fn create_from(
+        folder: &Path,
+        run: &Description,
+        config: &WandbConfig,
+        now_s: f64,
+        first_row: i64,
+    ) -> Result<Self, SinkError> {
         let folder = folder.join(format!("offline-run-{}-{}", date(now_s), run.id));
         for name in ["files", "logs"] {
             let path = folder.join(name);
@@ -54,7 +79,8 @@ impl Offline {
         }
         let log = Log::create(&folder.join(format!("run-{}.wandb", run.id)))?;
         let rows = Rows::new(run.started_s, config.table_every);
-        let mut offline = Self { folder, log, rows, started_s: run.started_s, time_s: run.started_s };
+        let (summary, started_s) = (Summary::default(), run.started_s);
+        let mut offline = Self { folder, log, rows, first_row, summary, started_s, time_s: started_s };
         offline.begin(run, config)?;
         Ok(offline)
     }
@@ -102,13 +128,17 @@ impl Offline {
     }
 
     fn row(&mut self, row: Row) -> Result<(), SinkError> {
-        for (name, axis) in row.new_metrics {
+        for (name, axis) in &row.new_metrics {
             self.define(proto::Metric {
-                name,
-                step_metric: axis.to_owned(),
+                name: name.clone(),
+                step_metric: (*axis).to_owned(),
                 expanded_from_glob: true,
                 ..proto::Metric::default()
             })?;
+        }
+        if row.number < self.first_row {
+            self.summary.take(&row);
+            return Ok(());
         }
         if let Some(table) = row.table {
             self.file(&table.path, &table.content, MEDIA)?;
@@ -120,7 +150,8 @@ impl Offline {
         });
         let history = Some(proto::History { item: item.collect(), step: Some(proto::Step { num: row.number }) });
         self.log.append(proto::Record { history, ..proto::Record::default() })?;
-        let summary = Some(proto::Update { update: items(row.values) });
+        let before = std::mem::take(&mut self.summary).into_values();
+        let summary = Some(proto::Update { update: items(before.chain(row.values).collect()) });
         self.log.append(proto::Record { summary, ..proto::Record::default() })
     }
 
@@ -162,18 +193,15 @@ impl Sink for Offline {
     }
 }
 
-/// Tells `wandb sync --sync-all` to pass over the logs of earlier parts of a run, since a later one holds their rows too.
-///
-/// # Errors
-///
-/// If the folder cannot be written.
-pub fn supersede(folder: &Path, id: &str) -> Result<(), SinkError> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(()) };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(&format!("-{id}"))) {
-        let path = entry.path().join(format!("run-{id}.wandb.synced"));
-        std::fs::write(&path, "").map_err(|source| SinkError::Io { path, source })?;
-    }
-    Ok(())
+/// How many rows the logs of a run in a folder hold, which begin where the ones before end.
+fn n_rows(folder: &Path, id: &str) -> i64 {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    let logs = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(&format!("-{id}")));
+    let last_row = |path: PathBuf| {
+        let records = super::log::read(&std::fs::read(path).ok()?);
+        records.iter().rev().find_map(|record| Some(record.history.as_ref()?.step?.num))
+    };
+    logs.filter_map(|entry| last_row(entry.path().join(format!("run-{id}.wandb")))).max().map_or(0, |row| row + 1)
 }
 
 fn items(values: Vec<(String, String)>) -> Vec<proto::Item> {
@@ -354,7 +382,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, records) = written(folder.path(), Outcome::Open);
         assert!(records.iter().all(|record| record.exit.is_none()));
-        supersede(folder.path(), "abcd1234").unwrap();
-        assert!(path.join("run-abcd1234.wandb.synced").exists());
+        assert!(path.join("run-abcd1234.wandb").exists());
+    }
+
+    #[test]
+    fn a_run_that_goes_on_writes_the_rows_that_are_not_there_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        written(folder.path(), Outcome::Open);
+        let config = WandbConfig::default();
+        let mut sink = Offline::go_on(folder.path(), &run(), &config, 1_700_000_099.0).unwrap();
+        for (step, name) in [(1, "reward/mean"), (2, "eval/s/mean@1"), (3, "reward/mean")] {
+            sink.write(&entry(Kind::Step, step, &[(name, step as f64)], vec![])).unwrap();
+        }
+        let records = log::read(&std::fs::read(sink.folder().join("run-abcd1234.wandb")).unwrap());
+        let steps: Vec<i64> = records.iter().filter_map(|r| Some(r.history.as_ref()?.step?.num)).collect();
+        assert_eq!(steps, [2], "rows 0 and 1 stand in the first log");
+        let summaries: Vec<&proto::Update> = records.iter().filter_map(|r| r.summary.as_ref()).collect();
+        let update = |name: &str| summaries[0].update.iter().rfind(|item| item.key == name).unwrap().value_json.clone();
+        assert_eq!(
+            (summaries.len(), update("eval/s/mean@1"), update("reward/mean")),
+            (1, "2".to_owned(), "3".to_owned())
+        );
+        assert_eq!(n_rows(folder.path(), "abcd1234"), 3);
+        assert_eq!(n_rows(folder.path(), "other"), 0);
     }
 }

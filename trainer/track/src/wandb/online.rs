@@ -250,8 +250,7 @@ impl Sink for Online {
             if was_down || self.due > deadline {
                 let n = self.pending.history.len();
                 return Err(SinkError::Refused(format!(
-                    "{n} rows and the end of the run were not sent; send them with: wandb sync RUN/wandb/offline-run-*-{}",
-                    self.run.id
+                    "{n} rows and the end of the run were not sent; send them with: rlvr export RUN --to wandb --send"
                 )));
             }
             std::thread::sleep(self.due.saturating_duration_since(Instant::now()));

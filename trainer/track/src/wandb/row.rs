@@ -81,6 +81,11 @@ impl Summary {
         self.0.extend(row.values.iter().cloned());
     }
 
+    /// Returns all of it.
+    pub(super) fn into_values(self) -> impl Iterator<Item = (String, String)> {
+        self.0.into_iter()
+    }
+
     /// Returns all of it as one JSON object.
     pub(super) fn to_json(&self) -> String {
         object(self.0.iter().map(|(name, value)| (name.as_str(), value.as_str())))

@@ -160,8 +160,7 @@ fn nobody_there_costs_one_try_at_the_end() {
     let start = Instant::now();
     let error = sink.finish(Outcome::Complete, in_a_while()).unwrap_err().to_string();
     assert!(start.elapsed() < Duration::from_secs(6));
-    let expected =
-        "1 rows and the end of the run were not sent; send them with: wandb sync RUN/wandb/offline-run-*-abcd1234";
+    let expected = "1 rows and the end of the run were not sent; send them with: rlvr export RUN --to wandb --send";
     assert_eq!(error, expected);
 }
 
