@@ -82,7 +82,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
 /// Gives a sink everything that a run has written.
 fn replay(run: &Path, sink: &mut impl Sink, outcome: Outcome) -> anyhow::Result<()> {
     let mut reader = RunReader::new(run);
-    while let Some(entry) = reader.next()? {
+    while let Some(entry) = reader.next_entry()? {
         sink.write(&entry).context("the export is incomplete")?;
     }
     sink.finish(outcome, Instant::now() + PATIENCE).context("the export is incomplete")

@@ -86,7 +86,7 @@ fn is_id(id: &str) -> bool {
 }
 
 fn first_time_s(folder: &Path) -> Result<f64, StoreError> {
-    Ok(match RunReader::new(folder).next()? {
+    Ok(match RunReader::new(folder).next_entry()? {
         Some(Entry::Record { record, .. }) => record.time_s,
         Some(Entry::Console { .. }) | None => 0.0,
     })

@@ -78,7 +78,7 @@ fn follow(mut reader: RunReader, mut sink: impl Sink, ended: &Receiver<(Outcome,
             Err(RecvTimeoutError::Disconnected) => Some((Outcome::Failed, Instant::now() + Duration::from_secs(5))),
         };
         while sink.wants_more() || end.is_some() {
-            let Some(entry) = reader.next()? else { break };
+            let Some(entry) = reader.next_entry()? else { break };
             sink.write(&entry)?;
         }
         sink.flush()?;

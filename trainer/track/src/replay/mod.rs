@@ -59,7 +59,7 @@ impl RunReader {
     /// # Errors
     ///
     /// If the log cannot be read, or if a line of it is not a record.
-    pub fn next(&mut self) -> Result<Option<Entry>, StoreError> {
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, StoreError> {
         if let Some((line, bytes)) = self.records.next()? {
             let record: Record = serde_json::from_slice(&bytes).map_err(|error| StoreError::Line {
                 path: self.records.path.clone(),
@@ -131,7 +131,7 @@ mod tests {
     const STEP: &str = "{\"kind\":\"step\",\"schema\":1,\"step\":1,\"time_s\":5.5,\"reward/mean\":0.5}\n";
 
     fn shown(reader: &mut RunReader) -> Vec<String> {
-        std::iter::from_fn(|| reader.next().unwrap())
+        std::iter::from_fn(|| reader.next_entry().unwrap())
             .map(|entry| match entry {
                 Entry::Record { record, rollouts } => format!("step {} {}", record.step, rollouts.len()),
                 Entry::Console { time_s, line } => format!("{time_s} {line}"),
@@ -143,7 +143,7 @@ mod tests {
     fn a_growing_run_is_read_to_the_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let mut reader = RunReader::new(folder.path());
-        assert_eq!(reader.next().unwrap(), None, "nothing is there yet");
+        assert_eq!(reader.next_entry().unwrap(), None, "nothing is there yet");
         std::fs::create_dir(folder.path().join("rollouts")).unwrap();
         std::fs::write(folder.path().join("rollouts/step_000001.jsonl"), "{}\n{}\n").unwrap();
         std::fs::write(folder.path().join("console.log"), "one\ntw").unwrap();
@@ -169,8 +169,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("metrics.jsonl"), format!("{STEP}{{}}\n")).unwrap();
         let mut reader = RunReader::new(folder.path());
-        assert!(reader.next().unwrap().is_some());
-        let error = reader.next().unwrap_err().to_string();
+        assert!(reader.next_entry().unwrap().is_some());
+        let error = reader.next_entry().unwrap_err().to_string();
         assert!(error.contains("metrics.jsonl`, line 2: not a record"), "{error}");
     }
 }

@@ -199,7 +199,7 @@ fn n_rows(folder: &Path, id: &str) -> i64 {
     let logs = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(&format!("-{id}")));
     let last_row = |path: PathBuf| {
         let records = super::log::read(&std::fs::read(path).ok()?);
-        records.iter().rev().find_map(|record| Some(record.history.as_ref()?.step?.num))
+        records.iter().rev().find_map(|record| Some(record.history.as_ref()?.step.as_ref()?.num))
     };
     logs.filter_map(|entry| last_row(entry.path().join(format!("run-{id}.wandb")))).max().map_or(0, |row| row + 1)
 }
@@ -395,7 +395,7 @@ mod tests {
             sink.write(&entry(Kind::Step, step, &[(name, step as f64)], vec![])).unwrap();
         }
         let records = log::read(&std::fs::read(sink.folder().join("run-abcd1234.wandb")).unwrap());
-        let steps: Vec<i64> = records.iter().filter_map(|r| Some(r.history.as_ref()?.step?.num)).collect();
+        let steps: Vec<i64> = records.iter().filter_map(|r| Some(r.history.as_ref()?.step.as_ref()?.num)).collect();
         assert_eq!(steps, [2], "rows 0 and 1 stand in the first log");
         let summaries: Vec<&proto::Update> = records.iter().filter_map(|r| r.summary.as_ref()).collect();
         let update = |name: &str| summaries[0].update.iter().rfind(|item| item.key == name).unwrap().value_json.clone();
