@@ -17,3 +17,4 @@ mod resume;
 mod rewards;
 mod tidy;
 mod tiny;
+mod track;

@@ -29,7 +29,8 @@ fn straight(folder: &Path, config: &Path) -> PathBuf {
     run
 }
 
-/// The records without times of day, durations and what depends on them; events tell of the interruption itself.
+/// The records without times of day, durations and what depends on them; events tell of the interruption itself, and
+/// the machine is another matter.
 fn records(run: &Path) -> Vec<Value> {
     let log = fs::read_to_string(run.join("metrics.jsonl")).expect("a log");
     let is_measured = |key: &str| {
@@ -43,7 +44,7 @@ fn records(run: &Path) -> Vec<Value> {
     };
     log.lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
-        .filter(|record| record["kind"] != "event")
+        .filter(|record| record["kind"] != "event" && record["kind"] != "system")
         .map(|mut record| {
             record.as_object_mut().expect("an object").retain(|key, _| !is_measured(key));
             record

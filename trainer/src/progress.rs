@@ -1,13 +1,17 @@
-//! What people see of a run: a bar on a terminal, plain lines elsewhere, on stderr.
+//! What people see of a run: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rlvr_curves::record::Metrics;
+
+use crate::console::{self, Console, StepDetail};
 
 /// Shows how far a run has come.
 #[derive(Debug)]
 pub struct Progress {
+    console: Arc<Console>,
     bar: Option<ProgressBar>,
     total: u64,
     first: u64,
@@ -16,8 +20,8 @@ pub struct Progress {
 
 impl Progress {
     /// Starts showing `total` steps, of which `done` have been done before.
-    pub fn new(total: u64, done: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+    pub fn new(console: &Arc<Console>, total: u64, done: u64) -> Self {
+        let bar = console::has_bars().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
             let style =
                 ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {eta}").expect("the template is sound");
@@ -26,15 +30,13 @@ impl Progress {
             bar.reset_eta();
             bar
         });
-        Self { bar, total, first: done, start: Instant::now() }
+        console.set_bar(bar.clone());
+        Self { console: console.clone(), bar, total, first: done, start: Instant::now() }
     }
 
     /// Says something once.
     pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => write_line(text),
-        }
+        self.console.say(text);
     }
 
     /// Says what is being done at the moment; terminals only.
@@ -45,16 +47,13 @@ impl Progress {
     }
 
     /// Marks a step as done and says what came of it.
-    pub fn step(&self, step: u64, text: &str) {
-        match &self.bar {
-            Some(bar) => {
-                bar.println(format!("{step:>5}  {text}"));
-                bar.set_position(step);
-            }
-            None => {
-                let left = self.seconds_left(step).map_or(String::new(), |s| format!(", {} left", duration(s)));
-                write_line(&format!("step {step}/{}: {text}{left}", self.total));
-            }
+    pub fn step(&self, step: u64, text: &str, metrics: &Metrics) {
+        let seconds_left = self.seconds_left(step);
+        let left = seconds_left.map_or(String::new(), |s| format!(", {} left", duration(s)));
+        let detail = StepDetail { step, total: self.total, seconds_left, metrics: metrics.clone() };
+        self.console.step(&format!("step {step}/{}: {text}{left}", self.total), &detail);
+        if let Some(bar) = &self.bar {
+            bar.set_position(step);
         }
     }
 
@@ -65,15 +64,11 @@ impl Progress {
 
     /// Removes the bar.
     pub fn finish(&self) {
+        self.console.set_bar(None);
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
-}
-
-/// Writes a line to stderr; that nobody reads it is no reason to stop.
-fn write_line(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Shows seconds as people say them.

@@ -288,25 +288,48 @@ impl StepReport<'_> {
     }
 
     /// Returns the step in one line; zeros are explained.
-    pub fn line(&self) -> String {
-        let n = self.groups.len();
+    pub fn line(&self, held_out: Option<&str>) -> String {
         let right = mean(self.rewards().map(|reward| reward.outcome)).unwrap_or(f64::NAN) * 100.0;
         let reward = mean(self.rewards().map(|reward| reward.total)).unwrap_or(f64::NAN);
-        let groups = match (self.n_kept, self.n_with(Spread::AllRight), self.n_with(Spread::AllWrong)) {
-            (0, right, wrong) => format!("no update: of {n} groups {right} are all right, {wrong} all wrong"),
-            (kept, right, wrong) => format!("{kept} of {n} groups differ ({right} all right, {wrong} all wrong)"),
-        };
+        let held_out = held_out.map_or(String::new(), |text| format!("{text}, "));
+        let (all_right, all_wrong) = (self.n_with(Spread::AllRight), self.n_with(Spread::AllWrong));
+        let groups = group_words(self.groups.len(), all_right, all_wrong, self.n_with(Spread::Equal));
         let length = mean(self.rollouts().map(|rollout| rollout.completion.ids.len() as f64)).unwrap_or(0.0);
-        let skipped = match self.outcome {
-            Some(outcome) if outcome.update.is_none() => "; UPDATE LEFT OUT: a gradient was not finite",
-            _ => "",
-        };
+        let update = update_words(self.outcome.map(|outcome| (outcome.sums.loss, outcome.update.is_some())));
         format!(
-            "right {right:.1} %, reward {reward:.3}; {groups}; {length:.1} tokens, {:.0} % cut off; {:.0} tokens/s, {:.1} s{skipped}",
+            "{held_out}right {right:.1} %, reward {reward:.3}; {groups}; {update}; {length:.1} tokens, {:.0} % cut off; \
+             {:.0} tokens/s, {:.1} s",
             self.truncated() * 100.0,
             self.tokens_per_s(),
             self.times.step_s,
         )
+    }
+}
+
+/// The groups that teach nothing, in words.
+fn group_words(n: usize, all_right: usize, all_wrong: usize, equal: usize) -> String {
+    let silent = all_right + all_wrong + equal;
+    let share = silent as f64 / n.max(1) as f64 * 100.0;
+    let why: Vec<String> = [(all_right, "all right"), (all_wrong, "all wrong"), (equal, "otherwise equal")]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    match silent {
+        0 => format!("zero variance 0 %: rewards differ in all {n} groups"),
+        _ => format!("zero variance {share:.0} %: {silent} of {n} groups had equal outcomes ({})", why.join(", ")),
+    }
+}
+
+/// The update in words, from its loss and whether it was made; none if nothing was left to learn from.
+fn update_words(update: Option<(f64, bool)>) -> String {
+    match update {
+        None => "no update: no group was left to compare".to_owned(),
+        Some((_, false)) => "UPDATE LEFT OUT: a gradient was not finite".to_owned(),
+        Some((loss, true)) if loss.abs() < 5e-7 => {
+            "loss 0: the ratio is 1 on the first pass and advantages cancel; the gradient is not 0".to_owned()
+        }
+        Some((loss, true)) => format!("loss {loss:.4}"),
     }
 }
 
@@ -385,6 +408,16 @@ mod tests {
         ] {
             assert_eq!(metric_name(verifier), expected);
         }
+    }
+
+    #[test]
+    fn zeros_are_explained() {
+        assert_eq!(group_words(8, 0, 0, 0), "zero variance 0 %: rewards differ in all 8 groups");
+        let words = "zero variance 97 %: 31 of 32 groups had equal outcomes (1 all right, 30 all wrong)";
+        assert_eq!(group_words(32, 1, 30, 0), words);
+        assert_eq!(update_words(None), "no update: no group was left to compare");
+        assert_eq!(update_words(Some((0.01234, true))), "loss 0.0123");
+        assert!(update_words(Some((-1e-9, true))).starts_with("loss 0: the ratio is 1 on the first pass"));
     }
 
     #[test]

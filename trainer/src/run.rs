@@ -5,6 +5,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -19,12 +20,14 @@ use rlvr_verifiers::{Interventions, RewardConfig, Task, Verdict, Watch};
 use crate::advantage::{PartRewards, advantages};
 use crate::checkpoint::{self, Keep, RunState};
 use crate::config::{RunConfig, WarmStartSection};
+use crate::console::Console;
 use crate::curves::{self, Curve};
 use crate::device;
 use crate::energy::{Energy, EnergyMeter};
 use crate::evaluate::{self, evaluate};
 use crate::learner::Learner;
 use crate::loss::Correction;
+use crate::machine::Machine;
 use crate::optimizer::{AdamW, OptimizerConfig};
 use crate::order::TaskOrder;
 use crate::progress::Progress;
@@ -34,6 +37,7 @@ use crate::setup::Tasks;
 use crate::sft::{self, Example};
 use crate::step::{StepOutcome, TrainingGroup, TrainingRollout, UpdateSettings, score, update};
 use crate::stop;
+use crate::tracking::Trackers;
 
 pub use start::start;
 
@@ -41,6 +45,7 @@ pub use start::start;
 #[derive(Debug)]
 pub struct Run {
     config: RunConfig,
+    console: Arc<Console>,
     folder: RunFolder,
     tasks: Tasks,
     tokenizer: Tokenizer,
@@ -58,6 +63,10 @@ pub struct Run {
     energy: EnergyMeter,
     /// Notices verdicts that look wrong as a whole.
     watch: Watch,
+    /// Looks at the machine from time to time.
+    machine: Machine,
+    /// The newest held-out accuracy in a few words.
+    held_out: Option<String>,
     /// Rollouts and unjudged ones of the last steps.
     recent: Vec<(usize, usize)>,
     /// Whether the policy has been evaluated as it is.
@@ -143,10 +152,22 @@ impl Run {
     /// # Errors
     ///
     /// If something cannot be read, written or sampled, or if the numbers make no sense any more.
-    pub fn execute(mut self) -> anyhow::Result<Outcome> {
+    pub fn execute(self) -> anyhow::Result<Outcome> {
+        let trackers = Trackers::start(&self.config.track, self.folder.path(), &self.console)?;
+        let outcome = self.train();
+        trackers.finish(match &outcome {
+            Ok(outcome) if outcome.is_complete => rlvr_track::Outcome::Complete,
+            Ok(_) => rlvr_track::Outcome::Stopped,
+            Err(_) => rlvr_track::Outcome::Failed,
+        });
+        outcome
+    }
+
+    /// The loop.
+    fn train(mut self) -> anyhow::Result<Outcome> {
         self.warm_start()?;
         self.evaluate_before_the_first_step()?;
-        let progress = Progress::new(self.config.run.steps, self.steps_done());
+        let progress = Progress::new(&self.console, self.config.run.steps, self.steps_done());
         while self.steps_done() < self.config.run.steps && !stop::is_asked() {
             let step = self.steps_done() + 1;
             let flops_before = self.state.compute.flops_total();
@@ -219,9 +240,10 @@ impl Run {
         if self.is_due(self.config.rollouts.record_every, step) {
             self.folder.write_lines("rollouts", step, &rollout_records(step, &groups, &selected.advantages))?;
         }
-        let (metrics, line) = (report.metrics(), report.line());
+        let (metrics, line) = (report.metrics(), report.line(self.held_out.as_deref()));
+        progress.step(step, &line, &metrics);
         self.folder.record(Kind::Step, step, metrics)?;
-        progress.step(step, &line);
+        self.record_machine(step)?;
         self.state.position = Position::Step(step);
         self.check_skipped(step, outcome.as_ref())
     }
@@ -440,6 +462,10 @@ impl Run {
         );
     }
 
+    fn record_machine(&mut self, step: u64) -> anyhow::Result<()> {
+        self.machine.look().map_or(Ok(()), |metrics| self.folder.record(Kind::System, step, metrics))
+    }
+
     fn check_skipped(&mut self, step: u64, outcome: Option<&StepOutcome>) -> anyhow::Result<()> {
         let Some(outcome) = outcome else { return Ok(()) };
         if outcome.update.is_some() {
@@ -468,7 +494,7 @@ impl Run {
             Position::Step(_) => return Ok(()),
         };
         let examples = start::examples(&self.config, &self.tasks, &self.tokenizer)?;
-        let progress = Progress::new(config.steps, done);
+        let progress = Progress::new(&self.console, config.steps, done);
         progress.say(&format!("warm start: {} steps on {} worked answers", config.steps, examples.len()));
         for step in done + 1..=config.steps {
             self.warm_start_step(step, &config, &examples, &progress)?;
@@ -519,14 +545,14 @@ impl Run {
         metrics.set_some("sft/grad_norm", outcome.update.map(|update| update.grad_norm));
         metrics.set("time/step_s", step_s);
         self.state.compute.write(0, &mut metrics);
-        self.folder.record(Kind::Sft, 0, metrics)?;
-        let text = format!("loss {:.4}", outcome.loss);
+        let text = format!("warm start: loss {:.4}", outcome.loss);
         let is_told = step.is_multiple_of((config.steps / 10).max(1)) || step == config.steps;
         if is_told {
-            progress.step(step, &text);
+            progress.step(step, &text, &metrics);
         } else {
             progress.phase(&text);
         }
+        self.folder.record(Kind::Sft, 0, metrics)?;
         if outcome.update.is_none() {
             bail!("warm start, step {step}: a gradient is not finite; lower `warm_start.lr`");
         }
@@ -543,7 +569,7 @@ impl Run {
             self.reference = Some(self.learner.frozen());
         }
         self.state.position = Position::Step(0);
-        self.evaluate(0, &Progress::new(0, 0))?;
+        self.evaluate(0, &Progress::new(&self.console.clone(), 0, 0))?;
         if has_warmed_up {
             self.save()?;
         }
@@ -568,6 +594,7 @@ impl Run {
         let evaluation = evaluation?;
         let mut metrics = evaluation.metrics;
         progress.say(&held_out_line(step, &metrics));
+        self.held_out = Some(held_out_words(step, &metrics));
         self.state.compute.write(step, &mut metrics);
         self.folder.write_lines("evals", step, &evaluation.samples)?;
         self.folder.record(Kind::Eval, step, metrics)
@@ -608,7 +635,7 @@ impl Run {
         let is_complete = step >= self.config.run.steps && self.state.position >= Position::Step(0);
         if is_complete {
             if step > 0 && !self.evaluated {
-                self.evaluate(step, &Progress::new(0, 0))?;
+                self.evaluate(step, &Progress::new(&self.console.clone(), 0, 0))?;
             }
             self.save()?;
         }
@@ -668,6 +695,15 @@ fn rollout_records<'a>(step: u64, groups: &'a [Group], advantages: &[Vec<Option<
             .collect::<Vec<_>>()
     };
     groups.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// The held-out accuracy in a few words, for the lines of steps.
+fn held_out_words(step: u64, metrics: &Metrics) -> String {
+    let of = |(key, value): (&str, f64)| {
+        key.strip_prefix("eval/")?.split_once("/mean@").map(|_| format!("{:.1} %", value * 100.0))
+    };
+    let sets: Vec<String> = metrics.iter().filter_map(of).collect();
+    format!("held out {} (step {step})", sets.join(", "))
 }
 
 /// The held-out accuracy in words.

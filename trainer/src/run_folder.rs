@@ -224,6 +224,7 @@ pub fn step_of(path: &Path) -> Option<u64> {
     path.file_stem()?.to_str()?.strip_prefix("step_")?.parse().ok()
 }
 
-fn now_s() -> f64 {
+/// The time in seconds since 1970, to the millisecond.
+pub fn now_s() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |duration| (duration.as_secs_f64() * 1e3).round() / 1e3)
 }

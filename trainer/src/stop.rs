@@ -19,6 +19,11 @@ pub fn listen() -> Result<(), ctrlc::Error> {
     })
 }
 
+/// Asks the run to end, as Ctrl-C does; a Ctrl-C afterwards ends the process at once.
+pub fn ask() {
+    ASKED.store(true, Ordering::SeqCst);
+}
+
 /// Returns whether the run has been asked to end.
 pub fn is_asked() -> bool {
     ASKED.load(Ordering::SeqCst)

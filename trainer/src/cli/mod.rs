@@ -20,17 +20,28 @@ mod trace;
 mod train;
 mod verify;
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use rlvr::console::{LogFormat, say, set_format};
 
 /// Reinforcement learning with verifiable rewards for small language models.
 #[derive(Debug, Parser)]
 #[command(name = "rlvr", version, disable_help_subcommand = true)]
 struct Cli {
+    /// How lines on stderr look.
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT")]
+    log_format: LogFormatArg,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormatArg {
+    /// For people.
+    Text,
+    /// An object a line, for programs.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -71,7 +82,12 @@ enum Command {
 
 /// Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong use.
 pub(crate) fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    set_format(match cli.log_format {
+        LogFormatArg::Text => LogFormat::Text,
+        LogFormatArg::Json => LogFormat::Json,
+    });
+    let result = match cli.command {
         Command::Train(args) => train::train(args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Sft(args) => train::sft(args),
@@ -93,8 +109,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // That nobody reads stderr changes nothing.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            say(&format!("error: {error:#}"));
             ExitCode::from(if error.is::<WrongUse>() { 2 } else { 1 })
         }
     }

@@ -33,8 +33,7 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
 
 /// Says something to people.
 pub(super) fn say(text: &str) {
-    // That nobody reads stderr is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    rlvr::console::say(text);
 }
 
 /// Reads a file, or stdin if it is called `-`.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rlvr_policy::Preset;
 use rlvr_rollouts::Sampling;
 use rlvr_rollouts::engine::DEFAULT_MAX_ROWS;
+use rlvr_track::TrackConfig;
 use rlvr_verifiers::RewardConfig;
 use rlvr_verifiers::dataset::TaskSource;
 use rlvr_verifiers::foreign::located;
@@ -72,6 +73,9 @@ pub struct RunFile {
     /// When and how much is saved.
     #[serde(default)]
     pub checkpoint: CheckpointSection,
+    /// Where the run is shown besides its folder.
+    #[serde(default)]
+    pub track: TrackConfig,
 }
 
 /// The configuration of a run, complete.
@@ -102,6 +106,8 @@ pub struct RunConfig {
     pub eval: EvalSection,
     /// When and how much is saved.
     pub checkpoint: CheckpointSection,
+    /// Where the run is shown besides its folder.
+    pub track: TrackConfig,
     /// Options of verifiers, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub verifiers: BTreeMap<String, toml::Table>,
@@ -345,6 +351,7 @@ impl RunFile {
             warm_start: self.warm_start,
             eval: self.eval,
             checkpoint: self.checkpoint,
+            track: self.track,
             verifiers: self.verifiers,
             tasks: self.tasks,
         };

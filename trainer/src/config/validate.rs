@@ -24,6 +24,7 @@ impl RunConfig {
         self.check_loss()?;
         self.check_optimizer()?;
         self.reward.check()?;
+        self.track.check()?;
         self.check_tasks()?;
         self.check_warm_start()
     }

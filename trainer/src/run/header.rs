@@ -4,20 +4,53 @@ use std::path::Path;
 use std::process::Command;
 
 use rlvr_curves::record::SCHEMA;
+use rlvr_track::replay::new_id;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tch::Device;
 
 use crate::config::RunConfig;
 use crate::device;
 use crate::learner::Learner;
+use crate::run_folder::now_s;
 use crate::setup::{Tasks, fingerprint};
 
-/// Describes a run for its readers.
-pub(super) fn header(config: &RunConfig, tasks: &Tasks, learner: &Learner, device: Device, matmul_peak: f64) -> Value {
+/// Which run it is, the same after a resume.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Identity {
+    /// Its name in trackers.
+    id: String,
+    /// When it began, in seconds since 1970.
+    started_s: f64,
+}
+
+impl Identity {
+    /// That of the run in a folder; a new one if there is none yet.
+    pub(super) fn of_run(path: &Path) -> Self {
+        let saved = std::fs::read(path.join("run.json")).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        saved.unwrap_or_else(|| {
+            let started_s = now_s();
+            let nanos =
+                std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+            Self { id: new_id(&format!("{} {nanos} {}", path.display(), std::process::id())), started_s }
+        })
+    }
+}
+
+/// Describes a run for its readers; the machine is a device and its operations a second of large matrix products.
+pub(super) fn header(
+    config: &RunConfig,
+    tasks: &Tasks,
+    learner: &Learner,
+    (device, matmul_peak): (Device, f64),
+    identity: &Identity,
+) -> Value {
     let architecture = learner.architecture();
     json!({
         "schema": SCHEMA,
+        "id": identity.id,
         "name": config.run.name,
+        "started_s": identity.started_s,
         "seed": config.run.seed,
         "version": env!("CARGO_PKG_VERSION"),
         "commit": commit(),

@@ -1,6 +1,7 @@
 //! Starting a run, or going on with one.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rlvr_policy::Transformer;
@@ -10,17 +11,21 @@ use rlvr_verifiers::generators::Split;
 use rlvr_verifiers::{Registry, Task, Watch};
 use tch::Device;
 
-use super::{Run, header};
+use super::Run;
+use super::header::{self, Identity};
 use crate::checkpoint::{self, Found, RunState};
 use crate::config::{RunConfig, SftSource};
+use crate::console::Console;
 use crate::device;
 use crate::energy::EnergyMeter;
 use crate::learner::Learner;
+use crate::machine::Machine;
 use crate::optimizer::AdamW;
 use crate::order::TaskOrder;
 use crate::run_folder::{Opening, Position, RunFolder, step_name};
 use crate::setup::{self, Tasks};
 use crate::sft::{self, Example};
+use crate::tracking;
 
 /// Makes a run ready in its folder, from the beginning or from its newest checkpoint.
 ///
@@ -38,6 +43,7 @@ pub fn start(
 ) -> anyhow::Result<Run> {
     let device = config.run.device.resolve().map_err(|why| anyhow::anyhow!("config: {why}"))?;
     device::set_threads(config.run.threads);
+    tracking::check(&config.track)?;
     let mut tasks = Tasks::load(&config, registry)?;
     let (tokenizer, context) = setup::tokenizer(&config)?;
     tasks.check_prompts(&config, &tokenizer, context)?;
@@ -73,13 +79,16 @@ pub fn start(
     let matmul_peak = device::matmul_peak(device);
     folder.write("config.toml", &config.to_toml())?;
     let energy = EnergyMeter::new(device);
-    let mut header = header::header(&config, &tasks, &learner, device, matmul_peak);
+    let mut header = header::header(&config, &tasks, &learner, (device, matmul_peak), &Identity::of_run(path));
     header["energy"] = energy.description();
     folder.write("run.json", &format!("{header:#}\n"))?;
     // A checkpoint is saved after the evaluation of its step, so that the log tells.
     let evaluated = folder.is_evaluated(state.position)?;
     let saved = found.map(|found| (state.position, found.path));
     Ok(Run {
+        console: Arc::new(Console::open(path)?),
+        machine: Machine::new(),
+        held_out: None,
         config,
         folder,
         tasks,
@@ -144,6 +153,7 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         config.eval.every = 0;
         config.eval.per_decade = 0;
         config.rollouts.record_every = 0;
+        config.track = before.track.clone();
         config.to_toml()
     };
     let (now, then) = (comparable(config), comparable(&before));
@@ -157,8 +167,8 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         .map(str::to_owned)
         .collect();
     bail!(
-        "--resume: the config is not the one that the run in `{}` began with; it may change only in steps, threads, and \
-         when it evaluates and saves. What differs:\n  {}",
+        "--resume: the config is not the one that the run in `{}` began with; it may change only in steps, threads, \
+         when it evaluates and saves, and where it is tracked. What differs:\n  {}",
         path.display(),
         changed.join("\n  ")
     );
