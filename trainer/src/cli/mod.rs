@@ -1,6 +1,7 @@
 //! Commands. Each is a file with its arguments and what it does; data goes to stdout, words for people to stderr.
 
 mod config;
+mod dashboard;
 mod doctor;
 mod eval;
 mod export;
@@ -8,6 +9,7 @@ mod fit;
 mod model;
 mod output;
 mod render;
+mod rollouts;
 mod sample;
 mod score;
 mod task_spec;
@@ -48,6 +50,10 @@ enum Command {
     Tasks(tasks::TasksArgs),
     /// Fit and draw accuracy against compute.
     Fit(fit::FitArgs),
+    /// Look at runs in a browser: curves, and every rollout.
+    Dashboard(dashboard::DashboardArgs),
+    /// Look at the rollouts of a run here.
+    Rollouts(rollouts::RolloutsArgs),
     /// Show a run in another tool.
     Export(export::ExportArgs),
     /// Check, show or describe configs.
@@ -68,6 +74,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Verify(args) => verify::run(&args),
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
+        Command::Rollouts(args) => rollouts::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
         Command::Doctor(args) => doctor::run(&args),

@@ -3,6 +3,8 @@
 //! The log of a run, `metrics.jsonl`, is the source of truth; a [`Sink`] is a function of its records and can be replayed
 //! over a finished run at any time. A sink never sees a model or a verifier, and nothing of it is needed to train.
 
+pub mod dashboard;
+pub mod rollouts;
 pub mod tensorboard;
 
 use std::path::PathBuf;
