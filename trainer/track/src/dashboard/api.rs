@@ -115,7 +115,8 @@ fn runs(dashboard: &Dashboard) -> Value {
     dashboard.runs().iter().enumerate().map(describe).collect()
 }
 
-/// Lines of measurements, each called `name`, of the records of a `kind` against `x` within `from` to `to`.
+/// Lines of measurements, each called `name`, of the records of a `kind` against `x` within `from` to `to`; where only
+/// `beside` was measured they are 0.
 fn series(run: &Run, query: &Query) -> Result<Value, Refusal> {
     let kind = query.text("kind").unwrap_or("step");
     let x = query.text("x").unwrap_or("step");
@@ -125,7 +126,10 @@ fn series(run: &Run, query: &Query) -> Result<Value, Refusal> {
     let mut lines = serde_json::Map::new();
     for name in query.texts("name") {
         let Some(table) = log.table(kind) else { break };
-        let mut points = table.points(name, x);
+        let mut points = match query.text("beside") {
+            Some(beside) => table.points_or_zero(name, x, beside),
+            None => table.points(name, x),
+        };
         points.retain(|(x, _)| (from..=to).contains(x));
         if points.is_empty() {
             continue;

@@ -109,10 +109,21 @@ impl Table {
         }
     }
 
+    /// As [`points`](Self::points), with 0 where `beside` was measured and this was not: a finding that nothing had.
+    pub(super) fn points_or_zero(&self, name: &str, x: &str, beside: &str) -> Vec<(f64, f64)> {
+        let known: BTreeMap<u32, f64> = self.columns.get(name).into_iter().flatten().copied().collect();
+        let rows = self.columns.get(beside).into_iter().flatten().map(|&(row, _)| row);
+        let column: Vec<(u32, f64)> = rows.map(|row| (row, known.get(&row).copied().unwrap_or(0.0))).collect();
+        self.against(&column, x)
+    }
+
     /// A measurement against `step`, `time_s` (seconds since the first record of the kind) or another measurement, where
     /// both were made.
     pub(super) fn points(&self, name: &str, x: &str) -> Vec<(f64, f64)> {
-        let Some(column) = self.columns.get(name) else { return vec![] };
+        self.columns.get(name).map_or_else(Vec::new, |column| self.against(column, x))
+    }
+
+    fn against(&self, column: &[(u32, f64)], x: &str) -> Vec<(f64, f64)> {
         let start = self.time_s.first().copied().unwrap_or(0.0);
         let other = self.columns.get(x);
         let at = |row: u32| match x {
@@ -258,6 +269,21 @@ mod tests {
         std::fs::write(&path, step(1, "\"NaN\"")).unwrap();
         log.refresh().unwrap();
         assert!(log.table("step").unwrap().points("reward/mean", "step")[0].1.is_nan());
+    }
+
+    #[test]
+    fn a_finding_that_nothing_had_is_zero() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = |step: u64, found: &str| {
+            format!("{{\"kind\":\"step\",\"schema\":1,\"step\":{step},\"time_s\":1,\"judged\":1{found}}}\n")
+        };
+        let lines = record(1, ",\"wrong\":0.5") + &record(2, "") + &record(3, ",\"wrong\":0.25");
+        append(&folder.path().join("metrics.jsonl"), &lines);
+        let mut log = MetricsLog::new(folder.path());
+        log.refresh().unwrap();
+        let table = log.table("step").unwrap();
+        assert_eq!(table.points("wrong", "step"), [(1.0, 0.5), (3.0, 0.25)]);
+        assert_eq!(table.points_or_zero("wrong", "step", "judged"), [(1.0, 0.5), (2.0, 0.0), (3.0, 0.25)]);
     }
 
     #[test]

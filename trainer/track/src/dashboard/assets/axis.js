@@ -21,7 +21,7 @@ function widen(a, b, isLog) {
 }
 
 function linearTicks(a, b, pixels) {
-  const rough = (b - a) / Math.max(2, Math.min(6, pixels / 60));
+  const rough = (b - a) / Math.max(2, Math.min(7, pixels / 40));
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * size).find((one) => one >= rough);
   const ticks = [];

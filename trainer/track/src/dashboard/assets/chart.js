@@ -4,7 +4,7 @@ import { axis } from "./axis.js";
 import { h, number, put, s } from "./dom.js";
 
 const HEIGHT = 190;
-const MARGIN = { left: 56, right: 14, top: 8, bottom: 24 };
+const MARGIN = { left: 56, right: 14, top: 10, bottom: 24 };
 const N_COLOURS = 8;
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
@@ -107,7 +107,8 @@ function drawLines(self, picture, width, title) {
   ]);
   const ticks = x.ticks.filter(({ at }) => x.place(at) < width - 20);
   parts.push(ticks.map(({ at, label }) => s("text", { x: x.place(at), y: HEIGHT - 6, "text-anchor": "middle" }, label)));
-  parts.push(lines.map((line) => drawLine(line, x, y, options)));
+  // The first is what matters most: it is drawn over the others.
+  parts.push(lines.toReversed().map((line) => drawLine(line, x, y, options)));
   self.cursor = s("g", { class: "cursor" });
   picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
   picture.setAttribute("height", HEIGHT);

@@ -92,6 +92,7 @@ function drawNavigation(view) {
     h("li", {}, h("a", { href: link(name), "aria-current": name === view ? "page" : undefined }, words)),
   );
   put(document.getElementById("views"), entries);
+  document.querySelector("nav [aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
 }
 
 const SEVERAL = ["curves", "scaling"];

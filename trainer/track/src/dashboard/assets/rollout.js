@@ -26,12 +26,12 @@ export function findings(rollout) {
 
 /** Numbers of a rollout as pairs. */
 function facts(rollout) {
-  const stop = { eos: "ended", length: "cut off", stop: "stop text" }[rollout.stop] ?? rollout.stop;
+  const stop = { eos: "by itself", length: "cut off", stop: "at a stop text" }[rollout.stop] ?? rollout.stop;
   return [
     ["reward", number(rollout.reward)],
     ["advantage", number(rollout.advantage)],
     ["tokens", number(rollout.n_tokens)],
-    ["end", shown(stop)],
+    ["ended", shown(stop)],
   ];
 }
 

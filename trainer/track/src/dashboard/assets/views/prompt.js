@@ -55,11 +55,12 @@ function compare(id, groups, before, after, context) {
   const side = (group, rollout) =>
     h("p", {}, `Step ${group.step}, the best of ${group.n}: `, badge(rollout), ` reward ${number(rollout.reward)}, ${number(rollout.n_tokens)} tokens · `, h("a", { href: context.link("groups", { step: group.step, group: group.group }) }, "its group"));
   const row = (group) => [h("a", { href: context.link("groups", { step: group.step, group: group.group }) }, `step ${group.step}`), share(group), number(group.reward_mean), number(group.tokens_mean)];
+  const differ = before.step !== after.step || before.group !== after.group;
   return [
     h("header", { class: "group-head" }, h("h3", {}, `Drawn in ${groups.length} ${groups.length === 1 ? "group" : "groups"}`), h("p", { class: "id" }, shown(id))),
     young && textBox("Prompt", young.prompt),
-    h("form", { class: "filters", "aria-label": "Steps to compare", onsubmit: (event) => event.preventDefault() }, pick("before", before), pick("after", after)),
-    old && young && [side(before, old), side(after, young), difference(old.completion, young.completion)],
+    groups.length > 1 && h("form", { class: "filters", "aria-label": "Steps to compare", onsubmit: (event) => event.preventDefault() }, pick("before", before), pick("after", after)),
+    differ && old && young && [side(before, old), side(after, young), difference(old.completion, young.completion)],
     table("This prompt across steps", ["Step", "Right", "Mean reward", "Mean tokens"], groups.map(row)),
   ].flat().filter(Boolean);
 }

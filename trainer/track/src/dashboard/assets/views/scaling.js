@@ -38,7 +38,7 @@ function drawing({ set, says, series, fit }, picture) {
   const points = series.flatMap((one) => one.points.map((point) => [shown(one.name), point.step, number(point.compute), number(point.y), number(point.n)]));
   const forms = (fit.forms ?? []).map((form) => [
     form.name,
-    form.params.map((param) => `${param.name} = ${number(param.value)}${param.se ? ` ± ${number(param.se)}` : ""}`).join(", "),
+    Object.entries(form.params).map(([name, value]) => `${name} = ${number(value)}${form.se?.[name] ? ` ± ${number(form.se[name])}` : ""}`).join(", "),
     number(form.rmse),
     number(form.daicc),
   ]);

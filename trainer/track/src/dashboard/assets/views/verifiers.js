@@ -37,9 +37,12 @@ export function show(root, context) {
     const all = verifiers();
     build(all);
     for (const [verifier, names] of all) {
-      const wanted = names.map((what) => `verify/${verifier}/${what}`);
-      const series = await askSeries(context.run, wanted, { points: 400 }, signal);
-      draw(verifier, names, series);
+      const full = (what) => `verify/${verifier}/${what}`;
+      const isTime = (what) => what.startsWith("time_ms/");
+      // A finding that no rollout of a step had is not written: beside `judged` it is 0.
+      const shares = askSeries(context.run, names.filter((what) => !isTime(what)).map(full), { points: 400, beside: full("judged") }, signal);
+      const times = askSeries(context.run, names.filter(isTime).map(full), { points: 400 }, signal);
+      draw(verifier, names, { ...(await shares), ...(await times) });
     }
     await drawAbout(signal);
   });
@@ -57,7 +60,7 @@ export function show(root, context) {
     put(
       now,
       unjudged > 0 && h("p", { class: "warning" }, `${percent(unjudged)} of the last 50 steps could not be judged; above 5 % a run stops.`),
-      table("Findings", ["Finding", "Last 50 steps it was seen in", "Last of them"], findings.sort((a, b) => (recent(b) ?? 0) - (recent(a) ?? 0)).map(row)),
+      table("Findings", ["Finding", "Last 50 steps", "Last step"], findings.sort((a, b) => (recent(b) ?? 0) - (recent(a) ?? 0)).map(row)),
     );
   }
 
