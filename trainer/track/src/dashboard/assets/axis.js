@@ -11,7 +11,9 @@ export function axis(low, high, from, to, isLog) {
     const at = a + ((pixel - from) / (to - from)) * (b - a);
     return isLog ? 10 ** at : at;
   };
-  return { place, value, ticks: isLog ? logTicks(a, b) : linearTicks(a, b, Math.abs(to - from)) };
+  // Labels below each other need less room than beside each other.
+  const room = from > to ? 24 : 56;
+  return { place, value, ticks: isLog ? logTicks(a, b) : linearTicks(a, b, (room / Math.abs(to - from)) * (b - a)) };
 }
 
 function widen(a, b, isLog) {
@@ -20,8 +22,8 @@ function widen(a, b, isLog) {
   return [a - by, b + by];
 }
 
-function linearTicks(a, b, pixels) {
-  const rough = (b - a) / Math.max(2, Math.min(7, pixels / 40));
+/** Ticks at round numbers, at least `rough` apart. */
+function linearTicks(a, b, rough) {
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((one) => one * size).find((one) => one >= rough);
   const ticks = [];
