@@ -12,5 +12,6 @@ mod learns;
 mod losses;
 mod resume;
 mod rewards;
+mod rollouts;
 mod tidy;
 mod tiny;

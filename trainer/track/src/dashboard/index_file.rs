@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::index::Stamp;
 use super::rows::{FileRows, Row, Vocabulary, WordLists};
 
-const HEADER: &[u8] = b"rlvr rollout index 1\n";
+const HEADER: &[u8] = b"rlvr rollout index 2\n";
 
 /// Where an index is written down, if it can be.
 #[derive(Debug)]
@@ -25,16 +25,28 @@ struct Block {
     n_rows: usize,
     n_damaged: u64,
     words: WordLists,
+    /// CRC-32C of the words as JSON and the bytes of the rows.
+    checksum: u32,
+}
+
+impl Block {
+    fn checksum_of(words: &WordLists, rows: &[u8]) -> u32 {
+        crc32c::crc32c_append(crc32c::crc32c(&serde_json::to_vec(words).unwrap_or_default()), rows)
+    }
 }
 
 impl IndexFile {
     /// The index file of a run. A folder that cannot be written, as of a copy on a read-only disk, has none; nor has a
-    /// second dashboard on the same run.
+    /// second dashboard on the same run, or a folder with links in it.
     pub(super) fn beside(run: &Path) -> Self {
         let folder = run.join("dashboard");
+        let path = folder.join("rollouts.index");
+        // A run that somebody sent must not lead to another file, which would be cut off here.
+        if [&folder, &path].iter().any(|path| path.is_symlink()) {
+            return Self(None);
+        }
         let open = || {
             std::fs::create_dir_all(&folder)?;
-            let path = folder.join("rollouts.index");
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
         };
         Self(open().ok().filter(|file| file.try_lock().is_ok()))
@@ -66,12 +78,15 @@ impl IndexFile {
     pub(super) fn append(&mut self, step: u64, stamp: Stamp, rows: &FileRows) {
         let Some(file) = &mut self.0 else { return };
         let words = rows.vocabulary.lists();
-        let block = Block { step, stamp, n_rows: rows.rows.len(), n_damaged: rows.n_damaged, words };
+        let mut row_bytes = Vec::with_capacity(rows.rows.len() * Row::SIZE);
+        rows.rows.iter().for_each(|row| row.write(&mut row_bytes));
+        let checksum = Block::checksum_of(&words, &row_bytes);
+        let block = Block { step, stamp, n_rows: rows.rows.len(), n_damaged: rows.n_damaged, words, checksum };
         let mut bytes =
             if file.metadata().is_ok_and(|metadata| metadata.len() == 0) { HEADER.to_vec() } else { vec![] };
         let written = serde_json::to_writer(&mut bytes, &block).map_err(std::io::Error::from).and_then(|()| {
             bytes.push(b'\n');
-            rows.rows.iter().for_each(|row| row.write(&mut bytes));
+            bytes.extend_from_slice(&row_bytes);
             file.seek(SeekFrom::End(0))?;
             file.write_all(&bytes)
         });
@@ -96,6 +111,9 @@ fn read_block(bytes: &[u8]) -> Option<((u64, Stamp, FileRows), &[u8])> {
     let end = bytes.iter().position(|&b| b == b'\n')?;
     let block: Block = serde_json::from_slice(&bytes[..end]).ok()?;
     let (rows, rest) = bytes[end + 1..].split_at_checked(block.n_rows.checked_mul(Row::SIZE)?)?;
+    if Block::checksum_of(&block.words, rows) != block.checksum {
+        return None;
+    }
     let vocabulary = Vocabulary::from_lists(block.words);
     let rows: Vec<Row> = rows.as_chunks().0.iter().map(Row::read).collect();
     let knows = |row: &Row| {
@@ -105,7 +123,8 @@ fn read_block(bytes: &[u8]) -> Option<((u64, Stamp, FileRows), &[u8])> {
             (row.findings, &vocabulary.findings),
             (row.stop, &vocabulary.stops),
         ];
-        all.iter().all(|(place, words)| (*place as usize) < words.all().len())
+        let is_within = row.offset.checked_add(row.len.into()).is_some_and(|end| end <= block.stamp.bytes);
+        is_within && all.iter().all(|(place, words)| (*place as usize) < words.all().len())
     };
     if !rows.iter().all(knows) {
         return None;
@@ -127,7 +146,7 @@ mod tests {
     fn torn_and_foreign_ends_are_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let rows = index_file((line(1, 0, 0, None, "a") + &line(1, 0, 1, None, "b")).as_bytes());
-        let stamp = Stamp { bytes: 5, modified_ns: 6 };
+        let stamp = Stamp { bytes: 5000, modified_ns: 6 };
         assert_eq!(steps(folder.path()), []);
         let mut file = IndexFile::beside(folder.path());
         file.append(1, stamp, &rows);
@@ -142,9 +161,33 @@ mod tests {
         file.append(3, stamp, &rows);
         drop(file);
         assert_eq!(steps(folder.path()), [(1, 2), (3, 2)]);
+        let mut flipped = std::fs::read(&path).unwrap();
+        *flipped.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, &flipped).unwrap();
+        assert_eq!(steps(folder.path()), [(1, 2)]);
         std::fs::write(&path, "something else\n").unwrap();
         assert_eq!(steps(folder.path()), []);
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_run_that_cannot_be_written_has_no_index_file() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("dashboard"), "in the way").unwrap();
+        assert!(IndexFile::beside(folder.path()).0.is_none());
+        assert_eq!(steps(folder.path()), []);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("precious");
+        std::fs::write(&other, "text").unwrap();
+        std::fs::create_dir(folder.path().join("dashboard")).unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("dashboard/rollouts.index")).unwrap();
+        assert_eq!(steps(folder.path()), []);
+        assert_eq!(std::fs::read(&other).unwrap(), b"text");
     }
 
     #[test]

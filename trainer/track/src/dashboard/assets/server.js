@@ -33,7 +33,8 @@ export function keepLooking(changed, failed) {
         const pulses = await ask("pulse");
         const texts = pulses.map((pulse) => JSON.stringify(pulse));
         const different = texts.flatMap((text, run) => (text === last[run] ? [] : [run]));
-        if (different.length > 0) changed(pulses, last.length === 0 ? [] : different);
+        // Waited for: what takes longer than a beat is finished before there is more of it.
+        if (different.length > 0) await changed(pulses, last.length === 0 ? [] : different);
         last = texts;
         failed(null);
       } catch (error) {

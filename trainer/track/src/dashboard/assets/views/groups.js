@@ -11,7 +11,7 @@ export function show(root, context) {
   const step = entry("Step", "step", context, { type: "number", min: "0", class: "short", placeholder: "last" });
   const spread = choice("Groups", "spread", [["", "all"], ...SPREADS.map((word) => [word, word])], context);
   const moves = h("span", { class: "moves" });
-  const group = h("section", { class: "group", "aria-live": "polite" });
+  const group = h("section", { class: "group" });
   const list = h("section", { "aria-label": "Groups of the step" });
   root.append(h("h2", { class: "unseen" }, "Groups"), form("Step and groups", step.node, moves, spread.node), group, list);
 

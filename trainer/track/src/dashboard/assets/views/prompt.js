@@ -10,7 +10,7 @@ import { share } from "./groups.js";
 export function show(root, context) {
   const find = entry("Find a task", "task", context, { type: "search", placeholder: "part of its id" });
   const tasks = h("section", { "aria-label": "Tasks" });
-  const body = h("section", { class: "group", "aria-live": "polite" });
+  const body = h("section", { class: "group" });
   root.append(h("h2", { class: "unseen" }, "One prompt across steps"), form("Task", find.node), body, tasks);
   const path = (what) => `runs/${context.run.id}/${what}`;
 

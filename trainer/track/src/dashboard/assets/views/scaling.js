@@ -6,7 +6,7 @@ import { ask, latest } from "../server.js";
 
 export function show(root, context) {
   const set = choice("Held-out tasks", "set", [["", "the first"]], context);
-  const body = h("section", { class: "scaling", "aria-live": "polite" });
+  const body = h("section", { class: "scaling" });
   root.append(h("h2", { class: "unseen" }, "Scaling"), form("Evaluation", set.node), body);
 
   const sets = () => {
