@@ -13,52 +13,59 @@ use serde::Deserialize;
 
 pub use print::{Look, group, table};
 
-/// A line of a rollout file, as far as readers here need it.
+/// A line of a rollout file, as far as readers here need it: its place and the completion must be there.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
 pub struct RolloutLine<'a> {
     /// The optimiser step, from 1.
     pub step: u64,
     /// The task.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub task_id: Cow<'a, str>,
     /// Where the task comes from.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub source: Cow<'a, str>,
     /// Which group of the step, from 0.
     pub group: u32,
     /// Which rollout of the group, from 0.
     pub sample: u32,
     /// What was asked.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub prompt: Cow<'a, str>,
     /// The reference answer, where there is one.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub reference: Option<Cow<'a, str>>,
     /// What the policy wrote.
     #[serde(borrow)]
     pub completion: Cow<'a, str>,
     /// Tokens of the completion.
+    #[serde(default)]
     pub n_tokens: u32,
     /// Why the completion ended: `eos`, `length` or `stop`.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub stop: Cow<'a, str>,
     /// The verdict of each verifier.
-    #[serde(borrow)]
+    #[serde(borrow, default)]
     pub verdicts: BTreeMap<Cow<'a, str>, VerdictLine<'a>>,
     /// What is trained on; none if it could not be judged.
+    #[serde(default)]
     pub reward: Option<f64>,
     /// Right is 1, wrong is 0; none if it could not be judged.
+    #[serde(default)]
     pub outcome: Option<f64>,
     /// The advantage; none if it was not trained on.
+    #[serde(default)]
     pub advantage: Option<f64>,
     /// Mean log-probability of the tokens at sampling, in nats; a word where it is not finite.
+    #[serde(default)]
     pub logp_mean: Number,
     /// Mean entropy of the tokens, in nats.
+    #[serde(default)]
     pub entropy_mean: Number,
     /// Mean difference between the log-probabilities of sampler and trainer, where it is recorded.
+    #[serde(default)]
     pub mismatch: Number,
     /// Seconds of judging.
+    #[serde(default)]
     pub verify_s: Number,
 }
 
@@ -366,7 +373,7 @@ pub(crate) mod tests {
 
     #[test]
     fn several_verifiers_are_named() {
-        let text = r#"{"verdicts":{"a":{"outcome":"judged","score":1.0,"finding":"ok"},"b":{"outcome":"abstained"}}}"#;
+        let text = r#"{"step":1,"group":0,"sample":0,"completion":"","verdicts":{"a":{"outcome":"judged","score":1.0,"finding":"ok"},"b":{"outcome":"abstained"}}}"#;
         let line: RolloutLine<'_> = serde_json::from_str(text).unwrap();
         assert_eq!(line.findings(), "a: ok · b: abstained");
     }
