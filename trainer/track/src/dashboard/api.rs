@@ -221,6 +221,7 @@ fn scaling(dashboard: &Dashboard, query: &Query) -> Result<std::sync::Arc<super:
     let wanted = query.text("runs").unwrap_or("0").split(',');
     let mut ids: Vec<usize> = wanted.filter_map(|id| id.parse().ok()).collect();
     ids.retain(|&id| id < dashboard.runs().len());
+    ids.sort_unstable();
     ids.dedup();
     let of_run = |&id: &usize| {
         let run = &dashboard.runs()[id];

@@ -48,7 +48,7 @@ impl Head {
     }
 
     fn has_body(&self) -> bool {
-        let has_length = self.all("content-length").iter().any(|length| length.trim_start_matches('0') != "");
+        let has_length = self.all("content-length").iter().any(|length| !length.trim_start_matches('0').is_empty());
         has_length || !self.all("transfer-encoding").is_empty()
     }
 

@@ -59,7 +59,7 @@ impl IndexFile {
     }
 
     /// Reads all blocks, and goes on behind the last whole one.
-    pub(super) fn load(&mut self) -> Vec<(u64, Stamp, FileRows)> {
+    pub(super) fn load(&mut self) -> Vec<Indexed> {
         let Some(file) = &mut self.0 else { return vec![] };
         let mut bytes = vec![];
         if file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).is_err() {
@@ -96,8 +96,11 @@ impl IndexFile {
     }
 }
 
+/// The step of a rollout file, how the file was, and its rollouts.
+type Indexed = (u64, Stamp, FileRows);
+
 /// The blocks and where the last whole one ends.
-fn read_blocks(bytes: &[u8]) -> (Vec<(u64, Stamp, FileRows)>, usize) {
+fn read_blocks(bytes: &[u8]) -> (Vec<Indexed>, usize) {
     let mut blocks = vec![];
     let Some(mut rest) = bytes.strip_prefix(HEADER) else { return (blocks, 0) };
     while let Some((block, after)) = read_block(rest) {
@@ -107,7 +110,7 @@ fn read_blocks(bytes: &[u8]) -> (Vec<(u64, Stamp, FileRows)>, usize) {
     (blocks, bytes.len() - rest.len())
 }
 
-fn read_block(bytes: &[u8]) -> Option<((u64, Stamp, FileRows), &[u8])> {
+fn read_block(bytes: &[u8]) -> Option<(Indexed, &[u8])> {
     let end = bytes.iter().position(|&b| b == b'\n')?;
     let block: Block = serde_json::from_slice(&bytes[..end]).ok()?;
     let (rows, rest) = bytes[end + 1..].split_at_checked(block.n_rows.checked_mul(Row::SIZE)?)?;

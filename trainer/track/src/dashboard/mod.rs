@@ -1,8 +1,8 @@
 //! A dashboard over run folders, served to this machine.
 //!
 //! It reads what runs write and nothing else, so that it works on running, finished and copied runs, and can neither slow nor
-//! stop one. The page asks the [`api`] for as many points and rollouts as it shows; thinning, filtering and sorting
-//! happen here, over the log in columns ([`metrics`]) and an [`index`] of the rollouts that is kept beside the run.
+//! stop one. The page asks the `api` for as many points and rollouts as it shows; thinning, filtering and sorting
+//! happen here, over the log in columns (`metrics`) and an `index` of the rollouts that is kept beside the run.
 //!
 //! Text of models is hostile. It reaches the page as JSON and is put there as text only; control and direction characters
 //! are shown by their numbers.

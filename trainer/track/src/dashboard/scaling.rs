@@ -17,22 +17,26 @@ pub(super) struct Scaling {
     pub(super) svg: String,
 }
 
-/// Fits that have been made, since one takes up to seconds: by runs and set, the last one with its number of points.
+/// Fits that have been made, since one takes up to seconds.
 #[derive(Debug, Default)]
-pub(super) struct Fits(Mutex<HashMap<(Vec<usize>, String), (usize, Arc<Scaling>)>>);
+pub(super) struct Fits(Mutex<HashMap<Asked, Made>>);
+
+/// Which runs, and which evaluation set.
+type Asked = (Vec<usize>, String);
+/// The last fit, and what it was made of.
+type Made = (Vec<Series>, Arc<Scaling>);
 
 impl Fits {
-    /// The fit over series of one set; an equal number of points means the same points, as runs only append.
+    /// The fit over series of one set, made again when they have changed.
     pub(super) fn of(&self, runs: &[usize], set: &str, series: &[Series]) -> Arc<Scaling> {
-        let n_points = series.iter().map(|one| one.points.len()).sum();
         let key = (runs.to_vec(), set.to_owned());
         // Held while fitting, so that two requests do not do the same work.
         let mut fits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match fits.get(&key) {
-            Some((n, known)) if *n == n_points => Arc::clone(known),
+            Some((of, known)) if of == series => Arc::clone(known),
             _ => {
                 let made = Arc::new(scaling(set, series));
-                fits.insert(key, (n_points, Arc::clone(&made)));
+                fits.insert(key, (series.to_vec(), Arc::clone(&made)));
                 made
             }
         }

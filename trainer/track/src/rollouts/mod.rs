@@ -312,7 +312,7 @@ pub(crate) mod tests {
             None => serde_json::Value::Null,
         };
         let line = serde_json::json!({
-            "step": step, "task_id": format!("sums-{group}"), "source": if group % 2 == 0 { "even" } else { "odd" },
+            "step": step, "task_id": format!("sums-{group}"), "source": if group.is_multiple_of(2) { "even" } else { "odd" },
             "group": group, "sample": sample, "prompt": format!("What is {group} + 1?"), "reference": "4",
             "completion": completion, "ids": [1, 2], "n_tokens": completion.len(), "stop": "eos",
             "verdicts": {"exact": {"outcome": outcome, "finding": finding}},
