@@ -18,6 +18,7 @@ export function axis(low, high, from, to, isLog) {
 
 function widen(a, b, isLog) {
   if (b > a) return [a, b];
+  if (a === 0 && !isLog) return [0, 1];
   const by = isLog ? 0.5 : Math.abs(a) * 0.1 || 1;
   return [a - by, b + by];
 }
@@ -29,9 +30,22 @@ function linearTicks(a, b, rough) {
   const ticks = [];
   for (let i = Math.ceil(a / step - 1e-9); i * step <= b + step * 1e-9; i++) {
     const at = Number((i * step).toPrecision(12));
-    ticks.push({ at, label: number(at) });
+    ticks.push({ at, label: label(at, step) });
   }
   return ticks;
+}
+
+/** A number with as many digits as tell it from the next tick. */
+function label(value, step) {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size >= 1e5 || size < 1e-3) return scientific(value);
+  return value.toFixed(Math.min(8, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)))).replace("-", "−");
+}
+
+function scientific(value) {
+  const [digits, power] = value.toExponential(2).split("e");
+  return `${Number(digits)}e${Number(power)}`.replaceAll("-", "−");
 }
 
 function logTicks(a, b) {
@@ -42,7 +56,7 @@ function logTicks(a, b) {
     if (power % every !== 0) continue;
     for (const factor of factors) {
       const at = factor * 10 ** power;
-      if (Math.log10(at) >= a - 1e-9 && Math.log10(at) <= b + 1e-9) ticks.push({ at, label: number(at) });
+      if (Math.log10(at) >= a - 1e-9 && Math.log10(at) <= b + 1e-9) ticks.push({ at, label: at >= 1e5 || at < 1e-3 ? scientific(at) : number(at) });
     }
   }
   return ticks;

@@ -4,7 +4,7 @@ import { axis } from "./axis.js";
 import { h, number, put, s } from "./dom.js";
 
 const HEIGHT = 190;
-const MARGIN = { left: 56, right: 14, top: 10, bottom: 24 };
+const MARGIN = { left: 62, right: 14, top: 10, bottom: 24 };
 const N_COLOURS = 8;
 const DASHES = ["", "6 3", "2 3", "8 3 2 3"];
 
@@ -101,11 +101,12 @@ function drawLines(self, picture, width, title) {
   if (options.fromZero && yLow > 0) yLow = 0;
   const x = (self.x = axis(xLow, xHigh, MARGIN.left, width - MARGIN.right, options.xLog));
   const y = (self.y = axis(yLow, yHigh, HEIGHT - MARGIN.bottom, MARGIN.top, options.yLog));
-  const parts = y.ticks.flatMap(({ at, label }) => [
+  const isEmpty = lines.length === 0;
+  const parts = (isEmpty ? [] : y.ticks).flatMap(({ at, label }) => [
     s("line", { class: "grid", x1: MARGIN.left, x2: width - MARGIN.right, y1: y.place(at), y2: y.place(at) }),
     s("text", { x: MARGIN.left - 6, y: y.place(at) + 4, "text-anchor": "end" }, label),
   ]);
-  const ticks = x.ticks.filter(({ at }) => x.place(at) < width - 20);
+  const ticks = (isEmpty ? [] : x.ticks).filter(({ at }) => x.place(at) < width - 20);
   parts.push(ticks.map(({ at, label }) => s("text", { x: x.place(at), y: HEIGHT - 6, "text-anchor": "middle" }, label)));
   // The first is what matters most: it is drawn over the others.
   parts.push(lines.toReversed().map((line) => drawLine(line, x, y, options)));

@@ -33,19 +33,23 @@ function drawMap(self, picture, width, said) {
   const y = axis(low, high, HEIGHT - MARGIN.bottom, MARGIN.top, false);
   const each = (width - MARGIN.left - MARGIN.right) / columns.length;
   const left = (i) => MARGIN.left + i * each;
+  const shareOf = (bins) => bins.map((n) => n / bins.reduce((sum, one) => sum + one, 0));
+  const most = Math.max(...counts.flatMap(shareOf));
   const cells = counts.flatMap((bins, i) => {
-    const total = bins.reduce((sum, n) => sum + n, 0);
+    const shares = shareOf(bins);
     return bins.flatMap((n, j) => {
       if (n === 0) return [];
       const [top, bottom] = [y.place(edges[j + 1]), y.place(edges[j])];
-      const cell = s("rect", { class: "cell", x: left(i), y: top, width: each + 0.3, height: bottom - top + 0.3 });
+      const cell = s("rect", { class: "cell", x: left(i), y: top, width: each, height: bottom - top });
       // The root keeps rare values visible beside common ones.
-      cell.style.opacity = String(0.08 + 0.92 * Math.sqrt(n / total));
+      cell.style.opacity = String(0.06 + 0.94 * Math.sqrt(shares[j] / most));
       return [cell];
     });
   });
   const middle = means.map((mean, i) => [left(i) + each / 2, mean]).filter(([, mean]) => mean !== null);
-  const line = s("path", { class: "line c1 mean", d: middle.map(([x, mean], i) => `${i === 0 ? "M" : "L"}${x.toFixed(1)} ${y.place(mean).toFixed(1)}`).join("") });
+  const path = middle.map(([x, mean], i) => `${i === 0 ? "M" : "L"}${x.toFixed(1)} ${y.place(mean).toFixed(1)}`).join("");
+  // On a rim, so that it is seen on light and dark cells.
+  const line = ["rim", "c1"].map((name) => s("path", { class: `line mean ${name}`, d: path }));
   const ticks = y.ticks.map(({ at, label }) => s("text", { x: MARGIN.left - 6, y: y.place(at) + 4, "text-anchor": "end" }, label));
   const every = Math.max(1, Math.ceil(columns.length / Math.max(2, Math.floor(width / 90))));
   const steps = columns.flatMap(([first], i) => (i % every === 0 && left(i) < width - 30 ? [s("text", { x: left(i) + each / 2, y: HEIGHT - 8, "text-anchor": "middle" }, number(first))] : []));

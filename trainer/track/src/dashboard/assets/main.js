@@ -1,6 +1,6 @@
 // The frame: which runs, which view, and what is new.
 
-import { h, put } from "./dom.js";
+import { h, plain, put, shown } from "./dom.js";
 import { nothing } from "./controls.js";
 import { ask, keepLooking } from "./server.js";
 
@@ -17,6 +17,8 @@ const VIEWS = [
 const main = document.getElementById("main");
 let runs = [];
 let current = null;
+/** The pulses of all runs, as last heard. */
+let newest = [];
 
 /** What stands behind the `#`: a view and its parameters. */
 function address() {
@@ -71,6 +73,7 @@ async function follow() {
   const { view } = address();
   drawNavigation(view);
   drawRuns(view);
+  drawPulse(newest);
   try {
     if (current?.name === view) {
       await current.view.update();
@@ -78,7 +81,7 @@ async function follow() {
       const module = await import(`./views/${view}.js`);
       if (address().view !== view) return;
       current = { name: view, view: module.show(put(main), context) };
-      document.title = `${VIEWS.find(([name]) => name === view)[1]} · ${runs.map((run) => run.name).join(", ")} · rlvr`;
+      document.title = `${VIEWS.find(([name]) => name === view)[1]} · ${runs.map((run) => plain(run.name)).join(", ")} · rlvr`;
       await current.view.update();
     }
   } catch (error) {
@@ -102,7 +105,7 @@ function drawRuns(view) {
   const box = document.getElementById("runs");
   if (box.contains(document.activeElement)) return;
   if (runs.length === 1) {
-    put(box, h("strong", {}, runs[0].name));
+    put(box, h("strong", {}, shown(runs[0].name)));
   } else if (SEVERAL.includes(view)) {
     const chosen = new Set(context.chosen.map((run) => run.id));
     const toggle = (id) => () => {
@@ -110,17 +113,22 @@ function drawRuns(view) {
       set({ runs: [...chosen].sort((a, b) => a - b).join(",") || "none" });
     };
     const one = (run) =>
-      h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(run.id), onchange: toggle(run.id) }), run.name);
+      h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(run.id), onchange: toggle(run.id) }), shown(run.name));
     put(box, h("fieldset", {}, h("legend", {}, "Runs"), runs.map(one)));
   } else {
     const select = h("select", { onchange: () => set({ run: select.value, offset: "", step: "", group: "" }) });
-    put(select, runs.map((run) => h("option", { value: run.id }, run.name)));
+    put(select, runs.map((run) => h("option", { value: run.id }, plain(run.name))));
     select.value = String(context.run.id);
     put(box, h("label", { class: "field" }, h("span", {}, "Run"), select));
   }
 }
 
 function drawPulse(pulses) {
+  const box = document.getElementById("pulse");
+  if (runs.length > 1 && SEVERAL.includes(address().view)) {
+    put(box, context.chosen.map((run) => `${plain(run.name)}: step ${pulses[run.id]?.last_step ?? 0}`).join(" · "));
+    return;
+  }
   const pulse = pulses[context.run?.id ?? 0];
   if (!pulse) return;
   const { rollouts } = pulse;
@@ -134,7 +142,7 @@ function drawPulse(pulses) {
     damaged > 0 && `${damaged} damaged lines passed over`,
     Number.isFinite(age) && news,
   ];
-  put(document.getElementById("pulse"), words.filter(Boolean).join(" · "));
+  put(box, words.filter(Boolean).join(" · "));
 }
 
 const THEMES = ["auto", "light", "dark"];
@@ -165,6 +173,7 @@ async function readRuns() {
 let lost = false;
 
 async function changed(pulses, different) {
+  newest = pulses;
   drawPulse(pulses);
   if (different.length === 0 && current) return;
   // A run names new measurements and its header as it goes on.

@@ -16,8 +16,8 @@ export const PANELS = [
   { part: "Policy", title: "Clipped: share of tokens", of: [/^policy\/(clip_low|clip_high|cap_share)$/], fromZero: true },
   { part: "Policy", title: "KL to the reference, nats a token", of: [/^policy\/kl_ref$/] },
   { part: "Policy", title: "Sampler–trainer mismatch: KL", of: [/^policy\/mismatch_kl$/], yLog: true },
-  { part: "Policy", title: "Sampler–trainer mismatch: log-probability", of: [/^policy\/mismatch_logp\//], yLog: true },
-  { part: "Policy", title: "Probability ratio", of: [/^policy\/ratio\//] },
+  { part: "Policy", title: "Sampler–trainer mismatch: log-probability", of: [/^policy\/mismatch_logp\/mean$/, /^policy\/mismatch_logp\//], yLog: true },
+  { part: "Policy", title: "Probability ratio", of: [/^policy\/ratio\/mean$/, /^policy\/ratio\//] },
   { part: "Policy", title: "Effective sample size: share", of: [/^policy\/ess$/] },
   { part: "Optimiser", title: "Loss", of: [/^optim\/loss$/] },
   { part: "Optimiser", title: "Gradient norm", of: [/^optim\/grad_norm$/], fromZero: true },
@@ -25,7 +25,7 @@ export const PANELS = [
   { part: "Optimiser", title: "Update against weights", of: [/^optim\/update_ratio$/], fromZero: true },
   { part: "Optimiser", title: "Updates left out", of: [/^optim\/skipped$/], fromZero: true },
   { part: "Optimiser", title: "Warm start: loss", kind: "sft", of: [/^sft\/loss$/], fromZero: true },
-  { part: "Time and machine", title: "Time of a step, seconds", of: [/^time\//], fromZero: true },
+  { part: "Time and machine", title: "Time of a step, seconds", of: [/^time\/step_s$/, /^time\//], fromZero: true },
   { part: "Time and machine", title: "Tokens a second", of: [/^perf\/tokens_per_s$/], fromZero: true },
   { part: "Time and machine", title: "Model FLOPs utilisation", of: [/^perf\/mfu$/], fromZero: true },
   { part: "Time and machine", title: "Peak memory, GB", of: [/^perf\/memory_gb$/], fromZero: true },
@@ -57,11 +57,12 @@ export function axesOf(runs) {
   return ["step", "time_s", ...compute].map((name) => [name, AXES[name] ?? name.replace("compute/", "")]);
 }
 
-/** The measurements of a panel that some run has. */
+/** The measurements of a panel that some run has; of several runs only the first sort, or the lines could not be told apart. */
 export function namesOf(panel, runs) {
   const kind = panel.kind ?? "step";
   const all = [...new Set(runs.flatMap((run) => run.names[kind] ?? []))];
-  return panel.of.flatMap((pattern) => all.filter((name) => pattern.test(name))).filter((name, i, names) => names.indexOf(name) === i);
+  const sorts = runs.length > 1 ? panel.of.slice(0, 1) : panel.of;
+  return sorts.flatMap((pattern) => all.filter((name) => pattern.test(name))).filter((name, i, names) => names.indexOf(name) === i);
 }
 
 /** Panels for what no panel above shows, one for each measurement. */
@@ -69,8 +70,8 @@ export function others(runs) {
   const found = [];
   for (const kind of ["step", "eval", "sft", "system"]) {
     const all = [...new Set(runs.flatMap((run) => run.names[kind] ?? []))];
-    const known = PANELS.filter((panel) => (panel.kind ?? "step") === kind).flatMap((panel) => namesOf(panel, runs));
-    const rest = all.filter((name) => !known.includes(name) && !name.startsWith("compute/") && !name.startsWith("verify/"));
+    const patterns = PANELS.filter((panel) => (panel.kind ?? "step") === kind).flatMap((panel) => panel.of);
+    const rest = all.filter((name) => !patterns.some((pattern) => pattern.test(name)) && !name.startsWith("compute/") && !name.startsWith("verify/"));
     found.push(...rest.map((name) => ({ part: "Everything else", title: name, kind, of: [], names: [name] })));
   }
   return found;

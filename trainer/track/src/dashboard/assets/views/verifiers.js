@@ -40,7 +40,7 @@ export function show(root, context) {
       const full = (what) => `verify/${verifier}/${what}`;
       const isTime = (what) => what.startsWith("time_ms/");
       // A finding that no rollout of a step had is not written: beside `judged` it is 0.
-      const shares = askSeries(context.run, names.filter((what) => !isTime(what)).map(full), { points: 400, beside: full("judged") }, signal);
+      const shares = askSeries(context.run, names.filter((what) => !isTime(what)).map(full), { points: 400, beside: names.includes("judged") ? full("judged") : undefined }, signal);
       const times = askSeries(context.run, names.filter(isTime).map(full), { points: 400 }, signal);
       draw(verifier, names, { ...(await shares), ...(await times) });
     }
