@@ -284,6 +284,55 @@ def check_keyboard(browser, url):
     watch.close()
 
 
+def check_zoom(browser, url):
+    """A stretch that is drawn over is shown alone, and all again."""
+    watch = Watch(browser, url, 1360, 900)
+    page = watch.open("curves", ".chart path.line")
+    box = page.locator(".chart .canvas").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 60)
+    page.mouse.up()
+    page.wait_for_selector(".moves button")
+    page.wait_for_timeout(300)
+    points = page.locator(".chart").first.locator("circle.line").count()
+    assert 5 <= points <= 15, points
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_timeout(300)
+    assert page.locator(".chart").first.locator("circle.line").count() == 0, "30 points are drawn without dots"
+    watch.check("a stretch")
+    watch.close()
+
+
+# What the modules of the page compute, by values: module, expression, what it must be.
+VALUES = [
+    ("/dom.js", "m.number(0.000123)", "1.23e−4"),
+    ("/dom.js", "m.number(-1234.4)", "−1234"),
+    ("/dom.js", "m.number(null)", "–"),
+    ("/dom.js", "m.number('NaN')", "NaN"),
+    ("/dom.js", "m.percent(0.0312)", "3.1 %"),
+    ("/dom.js", "m.seconds(0.00025)", "250 µs"),
+    ("/dom.js", "m.plain('a\\u202eb')", "aU+202Eb"),
+    ("/axis.js", "m.axis(0, 1, 150, 0, false).ticks.map((t) => t.label).join(' ')", "0 0.2 0.4 0.6 0.8 1.0"),
+    ("/axis.js", "m.axis(1e3, 1e6, 0, 300, true).ticks.map((t) => t.label).join(' ')", "1,000 10,000 1e5 1e6"),
+    ("/axis.js", "m.axis(1, 100, 0, 200, true).place(10)", 100),
+    ("/axis.js", "m.axis(0, 10, 0, 200, false).value(50)", 2.5),
+    ("/axis.js", "m.axis(3, 3, 0, 100, false).place(3)", 50),
+    ("/diff.js", "m.difference('a b c', 'a x c').innerHTML.replaceAll(/<\\/?bdi>/g, '')", "a <del>b</del><ins>x</ins> c"),
+    ("/diff.js", "m.difference('<b>', '<b>').textContent", "<b>"),
+]
+
+
+def check_values(browser, url):
+    """The modules of the page by values."""
+    watch = Watch(browser, url, 1360, 900)
+    page = watch.open("verifiers")
+    for module, expression, expected in VALUES:
+        found = page.evaluate(f"import({module!r}).then((m) => {expression})")
+        assert found == expected, f"{expression} is {found!r}, not {expected!r}"
+    watch.close()
+
+
 def check_live(browser, url, folder):
     """What a run writes is seen within three seconds: a point, rollouts, an evaluation; a torn line waits."""
     watch = Watch(browser, url, 1360, 900)
@@ -414,6 +463,8 @@ def main():
             check_pages(browser, url, "a run")
             check_filters(browser, url)
             check_keyboard(browser, url)
+            check_zoom(browser, url)
+            check_values(browser, url)
             print(f"a run that goes on: seen after {check_live(browser, url, first):.1f} s at most")
             if arguments.screenshots:
                 take_screenshots(browser, url, arguments.screenshots)

@@ -56,6 +56,36 @@ mod tests {
         assert!(find("/../Cargo.toml").is_none());
     }
 
+    /// The characters in a class of a regular expression that is made of `\\uXXXX`, `\\u{X}` and ranges of them.
+    fn class(text: &str) -> Vec<std::ops::RangeInclusive<u32>> {
+        let mut codes = vec![];
+        for part in text.split("\\u").skip(1) {
+            let is_start = part.ends_with('-');
+            let digits = part.trim_matches(['{', '}', '-']);
+            codes.push((u32::from_str_radix(digits, 16).unwrap(), is_start));
+        }
+        let (mut ranges, mut start) = (vec![], None);
+        for (code, is_start) in codes {
+            match (is_start, start.take()) {
+                (true, _) => start = Some(code),
+                (false, from) => ranges.push(from.unwrap_or(code)..=code),
+            }
+        }
+        ranges
+    }
+
+    #[test]
+    fn the_page_and_the_terminal_show_the_same_characters_by_number() {
+        let (_, text) = find("/dom.js").unwrap();
+        let text = &text[text.find("/[\\u").unwrap() + 2..];
+        let ranges = class(&text[..text.find("]/gu").unwrap()]);
+        for c in '\0'..=char::MAX {
+            let on_the_page = ranges.iter().any(|range| range.contains(&(c as u32)));
+            let in_the_terminal = crate::rollouts::visible(&c.to_string()) != c.to_string();
+            assert_eq!(on_the_page, in_the_terminal, "{c:?}");
+        }
+    }
+
     #[test]
     fn all_modules_are_there() {
         for (path, _, text) in FILES.iter().filter(|(_, content_type, _)| *content_type == JS) {

@@ -52,7 +52,8 @@ export function plain(text) {
 
 /** A number for people: four digits that count. */
 export function number(value, missing = "–") {
-  if (typeof value === "string") return value;
+  // Where JSON has no number, as for NaN, it is written as a word.
+  if (typeof value === "string") return plain(value);
   if (value === null || value === undefined || !Number.isFinite(value)) return missing;
   if (value === 0) return "0";
   const size = Math.abs(value);

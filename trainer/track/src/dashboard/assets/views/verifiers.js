@@ -72,7 +72,7 @@ export function show(root, context) {
     put(
       about,
       h("p", { class: "links" }, h("a", { href: context.link("rollouts", { order: "slowest" }) }, "rollouts that took longest to judge"), h("a", { href: context.link("rollouts", { outcome: "unjudged" }) }, "rollouts that were not judged")),
-      (header?.warnings ?? []).map((words) => h("p", { class: "warning" }, shown(words))),
+      [header?.warnings ?? []].flat().map((words) => h("p", { class: "warning" }, shown(words))),
       layers.length > 0 && table("Layers of isolation", ["Verifier", "Layers"], layers),
       last.length > 0 && table("Events, the newest first", ["Step", "At", "What happened"], last.map((event) => [number(event.step), new Date(event.time_s * 1000).toLocaleString(), shown(event.message)])),
     );
