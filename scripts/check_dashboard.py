@@ -373,13 +373,15 @@ def check_live(browser, url, folder):
     return slowest
 
 
-def check_several(browser, url):
-    """Runs over each other, on an axis of compute."""
+def check_several(browser, url, folder):
+    """Runs over each other, on an axis of compute; one that is begun meanwhile is offered too."""
     watch = Watch(browser, url, 1360, 900)
     page = watch.open("curves?x=compute/flops_total&scale=log", ".chart path.line")
     holds(lambda: page.locator(".chart").first.locator("path.line").count() == 2)
     page.get_by_role("checkbox", name="second").uncheck()
     until(page, "document.querySelector('.chart').querySelectorAll('path.line').length === 1")
+    write_run(folder / "third", 2, 1, 4)
+    holds(lambda: page.get_by_role("checkbox", name="third").count() == 1, 6)
     watch.check("several runs")
     watch.close()
 
@@ -460,7 +462,7 @@ def main():
         # As root, as in a container, Chromium refuses its sandbox.
         browser = playwright.chromium.launch(executable_path=arguments.browser, args=["--no-sandbox"])
         work = pathlib.Path(work)
-        first, second, hostile = work / "first", work / "second", work / "<img src=x onerror=alert(1)>"
+        first, second, hostile = work / "runs/first", work / "runs/second", work / "<img src=x onerror=alert(1)>"
         write_run(first, 30, 4, 8)
         write_run(second, 20, 4, 8)
         write_run(hostile, 3, 4, 8, hostile=True)
@@ -474,8 +476,8 @@ def main():
             print(f"a run that goes on: seen after {check_live(browser, url, first):.1f} s at most")
             if arguments.screenshots:
                 take_screenshots(browser, url, arguments.screenshots)
-        with served(arguments.command, first, second) as url:
-            check_several(browser, url)
+        with served(arguments.command, first.parent) as url:
+            check_several(browser, url, first.parent)
         with served(arguments.command, hostile) as url:
             check_hostile(browser, url)
         if arguments.large:

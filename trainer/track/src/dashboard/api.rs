@@ -4,6 +4,7 @@
 //! index. Nothing of a URL ever becomes part of a file's path.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rlvr_curves::{Series, points};
@@ -16,6 +17,7 @@ use super::lines::{read_rollouts, shorten, summary};
 use super::metrics::finite;
 use super::query::Query;
 use super::run::Run;
+use super::scaling::Scaling;
 use super::search::{Bounds, search};
 use super::select::{Filter, Order, Outcome, Page, page};
 use super::{Dashboard, assets};
@@ -62,20 +64,20 @@ pub(super) fn answer(dashboard: &Dashboard, path: &str, query: &str) -> Result<A
     let steps: Vec<&str> = path.split('/').skip(1).collect();
     let json = match steps.as_slice() {
         ["api", "runs"] => runs(dashboard),
-        ["api", "pulse"] => dashboard.runs().iter().map(Run::pulse).collect(),
+        ["api", "pulse"] => dashboard.runs().iter().map(|run| run.pulse()).collect(),
         ["api", "scaling"] => scaling(dashboard, &query)?.json.clone(),
         ["api", "scaling.svg"] => {
             let svg = scaling(dashboard, &query)?.svg.clone();
             return Ok(Answer { content_type: "image/svg+xml", body: svg.into_bytes().into() });
         }
-        ["api", "runs", id, what] => of_run(run(dashboard, id)?, what, &query)?,
+        ["api", "runs", id, what] => of_run(run(dashboard, id)?.as_ref(), what, &query)?,
         _ => return Err(Refusal::missing("there is nothing here")),
     };
     Ok(Answer { content_type: "application/json", body: json.to_string().into_bytes().into() })
 }
 
-fn run<'a>(dashboard: &'a Dashboard, id: &str) -> Result<&'a Run, Refusal> {
-    let found = id.parse::<usize>().ok().and_then(|id| dashboard.runs().get(id));
+fn run(dashboard: &Dashboard, id: &str) -> Result<Arc<Run>, Refusal> {
+    let found = id.parse::<usize>().ok().and_then(|id| dashboard.runs().get(id).cloned());
     found.ok_or_else(|| Refusal::missing("there is no such run"))
 }
 
@@ -108,7 +110,7 @@ fn of_run(run: &Run, what: &str, query: &Query) -> Result<Value, Refusal> {
 }
 
 fn runs(dashboard: &Dashboard) -> Value {
-    let describe = |(id, run): (usize, &Run)| {
+    let describe = |(id, run): (usize, &Arc<Run>)| {
         let names = run.log().names();
         json!({"id": id, "name": run.name(), "header": run.header(), "names": names, "pulse": run.pulse()})
     };
@@ -217,14 +219,15 @@ fn rollout(run: &Run, query: &Query) -> Result<Value, Refusal> {
     Ok(read.unwrap_or_else(|| summary(&index, step, row)))
 }
 
-fn scaling(dashboard: &Dashboard, query: &Query) -> Result<std::sync::Arc<super::scaling::Scaling>, Refusal> {
+fn scaling(dashboard: &Dashboard, query: &Query) -> Result<Arc<Scaling>, Refusal> {
     let wanted = query.text("runs").unwrap_or("0").split(',');
     let mut ids: Vec<usize> = wanted.filter_map(|id| id.parse().ok()).collect();
-    ids.retain(|&id| id < dashboard.runs().len());
+    let runs = dashboard.runs();
+    ids.retain(|&id| id < runs.len());
     ids.sort_unstable();
     ids.dedup();
     let of_run = |&id: &usize| {
-        let run = &dashboard.runs()[id];
+        let run = &runs[id];
         points::of_records(run.name(), run.log().evals())
     };
     let all: Vec<Series> = ids.iter().flat_map(of_run).collect();

@@ -18,6 +18,8 @@ pub struct Served {
 
 /// Connections at a time: a browser opens up to six for all its pages of a host.
 const MOST_CONNECTIONS: usize = 64;
+/// How often folders of runs are looked at for new ones.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// The longest URL that is read.
 const MOST_URL_BYTES: usize = 8192;
 
@@ -47,10 +49,8 @@ impl Dashboard {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         let dashboard = Arc::new(self);
-        for id in 0..dashboard.runs().len() {
-            let dashboard = Arc::clone(&dashboard);
-            std::thread::spawn(move || -> () { dashboard.runs()[id].keep_indexing() });
-        }
+        let looked_at = Arc::clone(&dashboard);
+        std::thread::spawn(move || keep_looking(&looked_at));
         let listener = std::thread::spawn(move || listen(&listener, &dashboard));
         Ok(Served { address, listener })
     }
@@ -65,6 +65,20 @@ impl Served {
     /// Waits until the server ends, which it does with the process.
     pub fn wait(self) {
         let _ = self.listener.join();
+    }
+}
+
+/// Indexes the rollouts of all runs, those that are begun later too.
+fn keep_looking(dashboard: &Dashboard) {
+    let mut n_known = 0;
+    loop {
+        let runs = dashboard.runs();
+        for run in runs[n_known..].iter().map(Arc::clone) {
+            std::thread::spawn(move || -> () { run.keep_indexing() });
+        }
+        n_known = runs.len();
+        std::thread::sleep(LOOK_AGAIN);
+        dashboard.look_again();
     }
 }
 

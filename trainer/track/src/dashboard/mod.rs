@@ -26,6 +26,7 @@ mod search;
 mod select;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use http::Served;
 use run::Run;
@@ -34,7 +35,9 @@ use scaling::Fits;
 /// Runs to look at.
 #[derive(Debug)]
 pub struct Dashboard {
-    runs: Vec<Run>,
+    paths: Vec<PathBuf>,
+    /// A run keeps its place, by which it is asked for.
+    runs: RwLock<Vec<Arc<Run>>>,
     fits: Fits,
 }
 
@@ -63,30 +66,46 @@ pub enum DashboardError {
 }
 
 impl Dashboard {
-    /// Opens run folders, and for a folder of runs all in it.
+    /// Opens run folders, and for a folder of runs all in it, those that are begun later too.
     ///
     /// # Errors
     ///
     /// If a folder cannot be read or holds no run.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, DashboardError> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
         let mut runs = vec![];
-        for path in paths {
-            runs.extend(Run::find(path.as_ref())?);
+        for path in &paths {
+            add(&mut runs, Run::find(path)?);
         }
-        Ok(Self { runs, fits: Fits::default() })
+        Ok(Self { paths, runs: RwLock::new(runs), fits: Fits::default() })
     }
 
     /// Returns how many runs there are.
     pub fn n_runs(&self) -> usize {
-        self.runs.len()
+        self.runs().len()
     }
 
-    fn runs(&self) -> &[Run] {
-        &self.runs
+    fn runs(&self) -> Vec<Arc<Run>> {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes in the runs that have been begun since.
+    fn look_again(&self) {
+        let found = self.paths.iter().filter_map(|path| Run::find(path).ok()).flatten().collect();
+        add(&mut self.runs.write().unwrap_or_else(PoisonError::into_inner), found);
     }
 
     fn fits(&self) -> &Fits {
         &self.fits
+    }
+}
+
+/// Adds runs that are not there yet.
+fn add(runs: &mut Vec<Arc<Run>>, found: Vec<Run>) {
+    for run in found {
+        if !runs.iter().any(|known| known.folder() == run.folder()) {
+            runs.push(Arc::new(run));
+        }
     }
 }
 
@@ -108,5 +127,21 @@ mod tests {
         let dashboard = Dashboard::open(&[folder.path()]).unwrap();
         dashboard.runs()[0].index.refresh(&mut IndexFile::nowhere());
         (folder, dashboard)
+    }
+
+    #[test]
+    fn runs_that_begin_later_are_taken_in_behind_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = |name: &str| {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("run.json"), "{}").unwrap();
+        };
+        begin("b");
+        let dashboard = Dashboard::open(&[folder.path(), &folder.path().join("b")]).unwrap();
+        let names = || dashboard.runs().iter().map(|run| run.name().to_owned()).collect::<Vec<_>>();
+        begin("a");
+        dashboard.look_again();
+        dashboard.look_again();
+        assert_eq!(names(), ["b", "a"]);
     }
 }

@@ -60,6 +60,11 @@ impl Run {
         &self.name
     }
 
+    /// Where it is.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The log as far as it is written now. One that cannot be read stays as it was.
     pub(super) fn log(&self) -> MutexGuard<'_, MetricsLog> {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);

@@ -103,7 +103,8 @@ const SEVERAL = ["curves", "scaling"];
 /** One run to choose, or several where they are drawn over each other. */
 function drawRuns(view) {
   const box = document.getElementById("runs");
-  if (box.contains(document.activeElement)) return;
+  // What is drawn anew takes the focus along.
+  const focused = box.contains(document.activeElement) ? document.activeElement.id : null;
   if (runs.length === 1) {
     put(box, h("strong", {}, shown(runs[0].name)));
   } else if (SEVERAL.includes(view)) {
@@ -113,14 +114,15 @@ function drawRuns(view) {
       set({ runs: [...chosen].sort((a, b) => a - b).join(",") || "none" });
     };
     const one = (run) =>
-      h("label", { class: "tick" }, h("input", { type: "checkbox", checked: chosen.has(run.id), onchange: toggle(run.id) }), shown(run.name));
+      h("label", { class: "tick" }, h("input", { type: "checkbox", id: `run-${run.id}`, checked: chosen.has(run.id), onchange: toggle(run.id) }), shown(run.name));
     put(box, h("fieldset", {}, h("legend", {}, "Runs"), runs.map(one)));
   } else {
-    const select = h("select", { onchange: () => set({ run: select.value, offset: "", step: "", group: "" }) });
+    const select = h("select", { id: "run", onchange: () => set({ run: select.value, offset: "", step: "", group: "" }) });
     put(select, runs.map((run) => h("option", { value: run.id }, plain(run.name))));
     select.value = String(context.run.id);
     put(box, h("label", { class: "field" }, h("span", {}, "Run"), select));
   }
+  if (focused) document.getElementById(focused)?.focus();
 }
 
 function drawPulse(pulses) {
@@ -177,7 +179,9 @@ async function changed(pulses, different) {
   drawPulse(pulses);
   if (different.length === 0 && current) return;
   // A run names new measurements and its header as it goes on.
+  const known = runs.length;
   await readRuns();
+  if (runs.length !== known) await follow();
   await current?.view.renew?.(different);
 }
 
