@@ -415,10 +415,11 @@ def check_server(url):
     assert " 200 " in page[:20] and "access-control" not in page.lower()
     assert "default-src 'none'" in page and "nosniff" in page and "frame-ancestors 'none'" in page
     port = int(url.rstrip("/").rsplit(":", 1)[1])
-    for address in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {"127.0.0.1"}:
-        with contextlib.suppress(OSError):
-            socket.create_connection((address, port), timeout=1).close()
-            raise AssertionError(f"it listens on {address}")
+    sockets = pathlib.Path("/proc/net/tcp")
+    if sockets.exists():
+        # Addresses are written backwards, in hexadecimal; 0A is listening.
+        local = [line.split()[1] for line in sockets.read_text().splitlines()[1:] if line.split()[3] == "0A"]
+        assert [address for address in local if address.endswith(f":{port:04X}")] == [f"0100007F:{port:04X}"]
 
 
 def check_large(browser, command, folder):
