@@ -15,6 +15,7 @@ mod losses;
 mod reports;
 mod resume;
 mod rewards;
+mod rollouts;
 mod tidy;
 mod tiny;
 mod track;

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod config;
+mod dashboard;
 mod doctor;
 mod eval;
 mod export;
@@ -11,6 +12,7 @@ mod model;
 mod output;
 mod render;
 mod report;
+mod rollouts;
 mod sample;
 mod score;
 mod sweep;
@@ -70,6 +72,10 @@ enum Command {
     Fit(fit::FitArgs),
     /// Say on one page what runs show: verdict, figures, samples, and what is left open.
     Report(report::ReportArgs),
+    /// Look at runs in a browser: curves, and every rollout.
+    Dashboard(dashboard::DashboardArgs),
+    /// Look at the rollouts of a run here.
+    Rollouts(rollouts::RolloutsArgs),
     /// Show a run in another tool.
     Export(export::ExportArgs),
     /// Check, show or describe configs.
@@ -100,6 +106,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Tasks(args) => tasks::run(&args),
         Command::Fit(args) => fit::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Dashboard(args) => dashboard::run(&args),
+        Command::Rollouts(args) => rollouts::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Config(args) => config::run(args),
         Command::Bench(args) => bench::run(&args),

@@ -4,8 +4,10 @@
 //! over a finished run at any time. A sink never sees a model or a verifier, and nothing of it is needed to train.
 
 mod config;
+pub mod dashboard;
 mod histogram;
 pub mod replay;
+pub mod rollouts;
 pub mod tensorboard;
 pub mod wandb;
 
