@@ -78,7 +78,7 @@ ENDLESS = [
     "checkpoint.every=50",
     "eval.every=100",
     "rollouts.record_every=50",
-    "track.wandb.table_every=500",
+    "track.wandb.table_every=50",
     "warm_start.steps=20",
 ]
 
