@@ -29,4 +29,4 @@ if [ -z "$binary" ]; then
 fi
 
 mkdir "$work/runs"
-"$work/env/bin/python" "$scripts/check_trackers.py" "$binary" "$work/runs"
+PYTHONDONTWRITEBYTECODE=1 "$work/env/bin/python" "$scripts/check_trackers.py" "$binary" "$work/runs"

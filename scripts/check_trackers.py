@@ -78,7 +78,7 @@ ENDLESS = [
     "checkpoint.every=50",
     "eval.every=100",
     "rollouts.record_every=50",
-    "track.wandb.table_every=500",
+    "track.wandb.table_every=50",
     "warm_start.steps=20",
 ]
 
@@ -151,7 +151,8 @@ def identity(name):
 
 
 def sync(name, env, log, *options):
-    done = subprocess.run([WANDB, "sync", *options, log], env=env, capture_output=True, text=True, timeout=120)
+    command = [WANDB, "sync", *options, log]
+    done = subprocess.run(command, cwd=WORK / name, env=env, capture_output=True, text=True, timeout=120)
     check(done.returncode == 0, "wandb sync:", done.stdout, done.stderr)
     return done.stdout + done.stderr
 
@@ -265,7 +266,8 @@ def live():
     wandb = WORK / name / "run/wandb"
     wait_for("a log", lambda: list(wandb.glob("offline-run-*/*.wandb")), process)
     killed = newest_log(name)
-    stream = subprocess.Popen([WANDB, "beta", "sync", "--live", killed], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    stream = subprocess.Popen([WANDB, "beta", "sync", "--live", killed], cwd=WORK / name, env=env, **silent)
     try:
         received = lambda: len(backend.run(identity(name)).rows())
         wait_for("rows of a running run on the server", lambda: received() > 20, process)

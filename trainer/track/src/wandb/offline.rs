@@ -305,13 +305,13 @@ mod tests {
     fn brief(record: &proto::Record) -> String {
         let proto::Record { history, summary, files, stats, metric, output_raw, run, exit, .. } = record;
         let of = |item: &proto::Item| format!("{}{}={}", item.key, item.nested_key.concat(), item.value_json);
-        let all = |items: &[proto::Item]| items.iter().map(of).map(|text| text.chars().take(44).collect()).collect();
+        let all = |items: &[proto::Item]| items.iter().map(of).map(|text| text.chars().take(40).collect()).collect();
         let words: Vec<String> = if let Some(history) = history {
             all(&history.item)
         } else if let Some(summary) = summary {
             vec!["summary".to_owned(), summary.update.len().to_string()]
         } else if let Some(files) = files {
-            vec!["file".to_owned(), files.files[0].path.chars().take(24).collect()]
+            vec!["file".to_owned(), files.files[0].path.chars().take(23).collect()]
         } else if let Some(stats) = stats {
             all(&stats.item)
         } else if let Some(metric) = metric {
@@ -356,7 +356,7 @@ mod tests {
                 "histogram/length  compute/step",
                 "file media/table/rollouts_0_",
                 "compute/flops_total=200000000000 reward/mean=NaN histogram/length={\"_type\":\"histogram\",\"b \
-                 rollouts={\"_type\":\"table-file\",\"sha256\":\" _step=0 _timestamp=1700000011.5 _runtime=11.25",
+                 rollouts={\"_type\":\"table-file\",\"sha256\": _step=0 _timestamp=1700000011.5 _runtime=11.25",
                 "summary 7",
                 "cpu=50",
                 "console 70001",
