@@ -95,7 +95,7 @@ fn write(line: &Line<'_>) {
 /// The console of a run; may be used from any thread.
 #[derive(Debug)]
 pub struct Console {
-    log: Mutex<File>,
+    log: Option<Mutex<File>>,
     bar: Mutex<Option<ProgressBar>>,
 }
 
@@ -109,7 +109,12 @@ impl Console {
         let path = folder.join("console.log");
         let log = File::options().create(true).append(true).open(&path);
         let log = log.with_context(|| format!("run folder: `{}` cannot be written", path.display()))?;
-        Ok(Self { log: Mutex::new(log), bar: Mutex::new(None) })
+        Ok(Self { log: Some(Mutex::new(log)), bar: Mutex::new(None) })
+    }
+
+    /// Keeps nothing of what is said: for work outside a run folder.
+    pub fn unkept() -> Self {
+        Self { log: None, bar: Mutex::new(None) }
     }
 
     /// Says something.
@@ -129,7 +134,9 @@ impl Console {
 
     /// The log is for reading: a full disk must not end a run that has other things to fail on.
     fn show(&self, line: &Line<'_>) {
-        let _ = held(&self.log).write_all(format!("{}\n", line.text).as_bytes());
+        if let Some(log) = &self.log {
+            let _ = held(log).write_all(format!("{}\n", line.text).as_bytes());
+        }
         match &*held(&self.bar) {
             Some(bar) => bar.println(line.text),
             None => write(line),

@@ -1,10 +1,12 @@
 //! `rlvr eval`: how good a model is, with intervals, and what inference compute buys.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use rlvr::config::{self, RunConfig};
+use rlvr::console::Console;
 use rlvr::evaluate;
 use rlvr::evaluate::contamination::{NGRAM, overlap};
 use rlvr::evaluate::examination::{ChunkTimes, Examination, Examined, Restart, SampleFiles, Variant};
@@ -13,6 +15,7 @@ use rlvr::evaluate::result::{Findings, findings, picker};
 use rlvr::progress::{Progress, duration};
 use rlvr::{device, setup, stop};
 use rlvr_curves::evaluation::{self, Picker, Plan, Problem, compare, to_csv};
+use rlvr_curves::record::Metrics;
 use rlvr_rollouts::collect::Collector;
 use rlvr_rollouts::engine::DEFAULT_MAX_ROWS;
 use rlvr_rollouts::{GenerationLimits, Sampling, ThinkBudget};
@@ -193,10 +196,11 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<()> {
 /// Asks, and says what it took; none if it was interrupted.
 fn examine(examination: &Examination<'_>, files: Option<&SampleFiles>) -> anyhow::Result<Option<Examined>> {
     stop::listen().context("Ctrl-C cannot be listened for")?;
+    let console = Arc::new(Console::unkept());
     let mut bar: Option<Progress> = None;
     let examined = examination.run(files, &mut |done, total| {
-        let bar = bar.get_or_insert_with(|| Progress::new(total as u64, done as u64 - 1));
-        bar.step(done as u64, "a piece of the evaluation is done");
+        let bar = bar.get_or_insert_with(|| Progress::new(&console, total as u64, done as u64 - 1));
+        bar.step(done as u64, "a piece of the evaluation is done", &Metrics::default());
     })?;
     bar.iter().for_each(Progress::finish);
     let sum = |of: fn(&ChunkTimes) -> f64| examined.times.iter().map(of).sum::<f64>();
