@@ -123,7 +123,7 @@ fn withheld(value: Value) -> Value {
 fn flatten(name: &str, value: &Value, settings: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(object) => {
-            object.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, settings))
+            object.iter().for_each(|(key, value)| flatten(&format!("{name}.{key}"), value, settings));
         }
         Value::Array(values) => {
             values.iter().enumerate().for_each(|(i, value)| flatten(&format!("{name}.{i}"), value, settings));

@@ -113,7 +113,7 @@ mod tests {
         let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         match (Login::of(some(base_url), some(key), Some(netrc)), expected) {
             (Ok(login), Ok((base_url, key))) => {
-                assert_eq!((login.base_url.as_str(), login.key.as_str()), (base_url, key))
+                assert_eq!((login.base_url.as_str(), login.key.as_str()), (base_url, key));
             }
             (Err(why), Err(part)) => assert!(why.contains(part), "{why}"),
             (found, expected) => panic!("{found:?} is not {expected:?}"),
