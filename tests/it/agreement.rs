@@ -1,5 +1,7 @@
 //! Ways to compute the same thing give the same numbers.
 
+use std::sync::Arc;
+
 use rlvr::config::Recipe;
 use rlvr::learner::Learner;
 use rlvr::loss::LossConfig;
@@ -36,8 +38,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 
 /// Scores the groups and returns log-probabilities, entropies, and the gradients of `Σ (a_t ℓ_t + b_t H_t)`.
 fn scores_and_gradients(transformer: Transformer, groups: &[PromptGroup<'_>]) -> (Tensor, Tensor, Vec<Tensor>) {
-    let architecture = transformer.architecture().clone();
-    let trainee = Transformer::new(architecture, transformer.into_weights().deep_copy().trainable());
+    let trainee = transformer.map_weights(|weights| weights.deep_copy().trainable());
     let batch = Batch::new(groups, Device::Cpu);
     let scored = trainee.score_for_training(&batch, 0.9);
     let (logp, entropy) = (scored.scores.logp.copy(), scored.scores.entropy.copy());
@@ -58,6 +59,40 @@ fn a_shared_prompt_changes_neither_scores_nor_gradients() {
         for (i, (a, b)) in gradients.iter().zip(&gradients2).enumerate() {
             let scale = b.abs().max().double_value(&[]).max(1e-3);
             assert!(largest_difference(a, b) < 1e-5 * scale, "{family}: gradient {i}");
+        }
+    }
+}
+
+/// Prompts and completions that fill blocks of sixteen and do not.
+fn of_many_lengths() -> Vec<(Vec<u32>, Vec<Vec<u32>>)> {
+    let ids = |n: usize, seed: usize| (0..n).map(|i| ((i * 7 + seed * 13 + i * i) % 29) as u32).collect();
+    let group = |(prompt, completions): (usize, &[usize])| {
+        (ids(prompt, prompt), completions.iter().enumerate().map(|(i, &n)| ids(n, prompt + i)).collect())
+    };
+    [(5, &[1, 20, 40][..]), (33, &[17, 2]), (16, &[16, 33, 1, 1]), (40, &[70]), (3, &[90, 5])].map(group).to_vec()
+}
+
+#[test]
+fn kernels_and_libtorch_give_the_same_scores_and_gradients() {
+    let lengths = of_many_lengths();
+    let groups: Vec<PromptGroup<'_>> = lengths
+        .iter()
+        .map(|(prompt, completions)| PromptGroup {
+            prompt,
+            completions: completions.iter().map(Vec::as_slice).collect(),
+        })
+        .collect();
+    let kernels = Arc::default();
+    for family in ["llama", "qwen2", "qwen3"] {
+        let (logp, entropy, gradients) = scores_and_gradients(tiny_transformer(family, 3), &groups);
+        let by_kernels = tiny_transformer(family, 3).with_kernels(&kernels);
+        let (logp2, entropy2, gradients2) = scores_and_gradients(by_kernels, &groups);
+        assert!(largest_difference(&logp, &logp2) < 1e-5, "{family}: {}", largest_difference(&logp, &logp2));
+        assert!(largest_difference(&entropy, &entropy2) < 1e-5, "{family}: entropies");
+        for (i, (a, b)) in gradients.iter().zip(&gradients2).enumerate() {
+            let scale = a.abs().max().double_value(&[]).max(1e-3);
+            let difference = largest_difference(a, b) / scale;
+            assert!(difference < 2e-5, "{family}: gradient {i}: {difference}");
         }
     }
 }

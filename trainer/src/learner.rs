@@ -1,6 +1,8 @@
 //! The policy that is trained, and what is computed with it.
 
-use rlvr_policy::{Architecture, Numerics, Transformer, Weights};
+use std::sync::Arc;
+
+use rlvr_policy::{Architecture, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
 /// The trained policy: float32 weights that collect gradients, and the kind of numbers to compute in.
@@ -10,6 +12,7 @@ pub struct Learner {
     weights: Weights,
     compute: Kind,
     numerics: Numerics,
+    kernels: Arc<Kernels>,
 }
 
 impl Learner {
@@ -17,7 +20,7 @@ impl Learner {
     pub fn new(architecture: Architecture, weights: Weights, numerics: Numerics) -> Self {
         let weights = weights.trainable();
         let compute = if weights.head().device() == Device::Cpu { Kind::Float } else { Kind::BFloat16 };
-        Self { architecture, weights, compute, numerics }
+        Self { architecture, weights, compute, numerics, kernels: Arc::default() }
     }
 
     /// Returns the architecture.
@@ -33,16 +36,20 @@ impl Learner {
     /// Returns the policy for sampling: no gradients, and no copy where the kind is float32 already.
     pub fn sampler(&self) -> Transformer {
         let weights = self.weights.detached().cast(self.compute);
-        Transformer::new(self.architecture.clone(), weights).with_numerics(self.numerics)
+        self.transformer(weights).with_numerics(self.numerics)
     }
 
     /// Returns the policy for a forward and backward pass; gradients flow into the float32 weights.
     pub fn trainee(&self) -> Transformer {
-        Transformer::new(self.architecture.clone(), self.weights.cast(self.compute))
+        self.transformer(self.weights.cast(self.compute))
     }
 
     /// Returns a copy that training does not change: a reference policy.
     pub fn frozen(&self) -> Transformer {
-        Transformer::new(self.architecture.clone(), self.weights.deep_copy().cast(self.compute))
+        self.transformer(self.weights.deep_copy().cast(self.compute))
+    }
+
+    fn transformer(&self, weights: Weights) -> Transformer {
+        Transformer::new(self.architecture.clone(), weights).with_kernels(&self.kernels)
     }
 }

@@ -25,14 +25,11 @@ pub(crate) struct Rotation {
 }
 
 impl Rotation {
-    /// Computes them for frequencies in radians a position.
-    pub(crate) fn at(places: &[Place], frequencies: &[f32]) -> Self {
-        let mut rotation = Self {
-            cos: Rows::zeros(places.len(), frequencies.len()),
-            sin: Rows::zeros(places.len(), frequencies.len()),
-        };
-        for (row, place) in places.iter().enumerate() {
-            let angles = frequencies.iter().map(|frequency| place.position as f32 * frequency);
+    /// Computes them for the positions of `n` rows and frequencies in radians a position.
+    pub(crate) fn at(positions: impl Iterator<Item = usize>, n: usize, frequencies: &[f32]) -> Self {
+        let mut rotation = Self { cos: Rows::zeros(n, frequencies.len()), sin: Rows::zeros(n, frequencies.len()) };
+        for (row, position) in positions.enumerate() {
+            let angles = frequencies.iter().map(|frequency| position as f32 * frequency);
             let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
             rotation.cos.set(row, &cos);
             rotation.sin.set(row, &sin);
@@ -42,6 +39,15 @@ impl Rotation {
 
     /// Normalises (where the model does) and rotates the queries and keys in `qkv`; pairs are (i, i + head_dim / 2).
     pub(crate) fn apply(&self, team: &Team, sizes: &Sizes, qk_norm: Option<QkNorm<'_>>, qkv: &mut Rows) {
+        self.turn(team, sizes, qk_norm, Sense::Forward, qkv);
+    }
+
+    /// Rotates the gradients of queries and keys back.
+    pub(crate) fn undo(&self, team: &Team, sizes: &Sizes, qkv: &mut Rows) {
+        self.turn(team, sizes, None, Sense::Back, qkv);
+    }
+
+    fn turn(&self, team: &Team, sizes: &Sizes, qk_norm: Option<QkNorm<'_>>, sense: Sense, qkv: &mut Rows) {
         let size = sizes.head_dim * LANES;
         let arch = Arch::new();
         let heads =
@@ -49,7 +55,7 @@ impl Rotation {
                 let heads = block.chunks_mut(size).take(sizes.n_heads + sizes.n_kv_heads).enumerate();
                 heads.map(move |(i, head)| {
                     let norm = qk_norm.map(|norm| (if i < sizes.n_heads { norm.q } else { norm.k }, sizes.norm_eps));
-                    Head { head, cos, sin, norm }
+                    Head { head, cos, sin, norm, sense }
                 })
             });
         team.for_each(heads, |head| arch.dispatch(head));
@@ -62,6 +68,14 @@ struct Head<'a> {
     cos: &'a [f32],
     sin: &'a [f32],
     norm: Option<(&'a [f32], f32)>,
+    sense: Sense,
+}
+
+/// Which way a head is rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sense {
+    Forward,
+    Back,
 }
 
 impl WithSimd for Head<'_> {
@@ -89,6 +103,7 @@ impl WithSimd for Head<'_> {
         let (first, second) = head.split_at_mut(half);
         let (cos, sin) = (S::as_simd_f32s(self.cos).0, S::as_simd_f32s(self.sin).0);
         for (((a, b), &cos), &sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+            let sin = if self.sense == Sense::Forward { sin } else { simd.neg_f32s(sin) };
             let rotated = simd.sub_f32s(simd.mul_f32s(*a, cos), simd.mul_f32s(*b, sin));
             *b = simd.add_f32s(simd.mul_f32s(*b, cos), simd.mul_f32s(*a, sin));
             *a = rotated;

@@ -41,13 +41,8 @@ pub fn draw(team: &Team, logits: &Rows, temperature: f32, choice: Choice<'_>) ->
     if let Choice::Uniform(uniform) = choice {
         assert_eq!(uniform.len(), logits.n_rows(), "a number for each row");
     }
-    let arch = Arch::new();
     let n_stretches = logits.n_features().div_ceil(STRETCH);
-    let mut summaries = vec![Summary::default(); n_stretches * logits.blocks.len()];
-    let stretches = logits.blocks.iter().flat_map(|block| block.chunks(STRETCH * LANES));
-    team.for_each(stretches.zip(&mut summaries), |(logits, summary)| {
-        *summary = arch.dispatch(Summarise { logits, scale: 1.0 / temperature });
-    });
+    let summaries = summarise(team, logits, temperature);
     let mut drawn = vec![Draw { id: 0, logp: 0.0, entropy: 0.0 }; logits.n_rows()];
     team.for_each(drawn.iter_mut().enumerate(), |(row, drawn)| {
         let (block, lane) = (row / LANES, row % LANES);
@@ -62,6 +57,65 @@ pub fn draw(team: &Team, logits: &Rows, temperature: f32, choice: Choice<'_>) ->
         );
     });
     drawn
+}
+
+/// What turns the logits of a row into log-probabilities.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Normaliser {
+    /// The largest `z`, `z = logit / temperature`.
+    max: f64,
+    /// `ln Σ exp(z − max)`.
+    log_total: f64,
+    /// The entropy, in nats.
+    pub entropy: f32,
+}
+
+impl Normaliser {
+    /// Returns the log-probability of a token by its `z`.
+    pub(crate) fn logp(&self, z: f32) -> f32 {
+        (f64::from(z) - self.max - self.log_total) as f32
+    }
+
+    /// Returns `ln Σ exp(z)`.
+    pub(crate) fn lse(&self) -> f32 {
+        (self.max + self.log_total) as f32
+    }
+}
+
+/// Computes what normalises each row of logits after division by the temperature.
+pub(crate) fn normalisers(team: &Team, logits: &Rows, temperature: f32) -> Vec<Normaliser> {
+    let n_stretches = logits.n_features().div_ceil(STRETCH);
+    let summaries = summarise(team, logits, temperature);
+    let row = |row: usize| normaliser(&summaries[row / LANES * n_stretches..][..n_stretches], row % LANES);
+    (0..logits.n_rows()).map(row).collect()
+}
+
+/// Summarises every stretch of every sixteen rows, rows first.
+fn summarise(team: &Team, logits: &Rows, temperature: f32) -> Vec<Summary> {
+    let arch = Arch::new();
+    let n_stretches = logits.n_features().div_ceil(STRETCH);
+    let mut summaries = vec![Summary::default(); n_stretches * logits.blocks.len()];
+    let stretches = logits.blocks.iter().flat_map(|block| block.chunks(STRETCH * LANES));
+    team.for_each(stretches.zip(&mut summaries), |(logits, summary)| {
+        *summary = arch.dispatch(Summarise { logits, scale: 1.0 / temperature });
+    });
+    summaries
+}
+
+/// Joins the stretches of one row.
+fn normaliser(summaries: &[Summary], lane: usize) -> Normaliser {
+    let of = |summary: &Summary| {
+        let [max, sum, product] = [summary.max, summary.sum, summary.product].map(|x| f64::from(x[lane]));
+        (max, sum, product)
+    };
+    let max = summaries.iter().map(|summary| of(summary).0).fold(f64::NEG_INFINITY, f64::max);
+    let (mut total, mut product) = (0.0, 0.0); // Σ exp(z − max), Σ exp(z − max) (z − max)
+    for (own_max, sum, own_product) in summaries.iter().map(of) {
+        let scale = (own_max - max).exp();
+        total += scale * sum;
+        product += scale * (own_product + sum * (own_max - max));
+    }
+    Normaliser { max, log_total: total.ln(), entropy: (total.ln() - product / total) as f32 }
 }
 
 /// A stretch of the vocabulary, for sixteen rows.
@@ -124,32 +178,21 @@ impl Column<'_> {
     }
 
     fn draw(&self, summaries: &[Summary], uniform: Option<f64>) -> Draw {
-        let of = |summary: &Summary| {
-            let [max, sum, product] = [summary.max, summary.sum, summary.product].map(|x| f64::from(x[self.lane]));
-            (max, sum, product)
-        };
-        let max = summaries.iter().map(|summary| of(summary).0).fold(f64::NEG_INFINITY, f64::max);
-        // Weights of the stretches relative to the likeliest token.
-        let weight = |summary: &Summary| {
-            let (own_max, sum, _) = of(summary);
-            sum * (own_max - max).exp()
-        };
-        let total: f64 = summaries.iter().map(weight).sum();
+        let normaliser = normaliser(summaries, self.lane);
+        let max = normaliser.max;
         let id = match uniform {
             None => self.likeliest(summaries, max),
-            Some(uniform) => self.invert(summaries.iter().map(weight), max, uniform * total),
+            Some(uniform) => {
+                // Weights of the stretches relative to the likeliest token.
+                let weight = |summary: &Summary| {
+                    f64::from(summary.sum[self.lane]) * (f64::from(summary.max[self.lane]) - max).exp()
+                };
+                let total: f64 = summaries.iter().map(weight).sum();
+                self.invert(summaries.iter().map(weight), max, uniform * total)
+            }
         };
-        // Σ p (z − max), stretch by stretch.
-        let mean: f64 = summaries
-            .iter()
-            .map(|summary| {
-                let (own_max, sum, product) = of(summary);
-                (own_max - max).exp() * (product + sum * (own_max - max))
-            })
-            .sum::<f64>()
-            / total;
-        let logp = self.z(id) - max - total.ln();
-        Draw { id: id as u32, logp: logp as f32, entropy: (total.ln() - mean) as f32 }
+        let logp = self.z(id) - max - normaliser.log_total;
+        Draw { id: id as u32, logp: logp as f32, entropy: normaliser.entropy }
     }
 
     fn likeliest(&self, summaries: &[Summary], max: f64) -> usize {

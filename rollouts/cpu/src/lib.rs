@@ -1,4 +1,4 @@
-//! Inference of decoder-only transformers on CPUs, made for sampling many sequences at a time.
+//! Decoder-only transformers on CPUs: sampling many sequences at a time, and the gradients to train with.
 //!
 //! Sampling multiplies few rows with large matrices, again and again, and does little in between. General libraries are
 //! weak at just this: their products want thousands of rows, and each small operation between two products is a pass
@@ -13,6 +13,7 @@
 //! | module        | what                                                         |
 //! |---------------|--------------------------------------------------------------|
 //! | [`model`]     | the forward pass over the layers; start here                 |
+//! | [`training`]  | forward passes that remember, and backward passes            |
 //! | [`sequence`]  | keys and values, with prompts shared between sequences       |
 //! | `linear`      | matrix products                                              |
 //! | `attention`   | rotation, and attention of new tokens to their sequence      |
@@ -30,6 +31,7 @@ mod norm;
 mod rows;
 pub mod sequence;
 pub mod team;
+pub mod training;
 
 pub use linear::Linear;
 pub use model::{AttentionWeights, LayerWeights, Model, NewToken, Sizes, Workspace};

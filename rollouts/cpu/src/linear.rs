@@ -47,6 +47,16 @@ impl<'a> Linear<'a> {
         Self { weight, bias, n_in }
     }
 
+    /// Returns the matrix `[out, in]`.
+    pub(crate) fn weight(&self) -> &'a [f32] {
+        self.weight
+    }
+
+    /// Returns the number of inputs.
+    pub(crate) fn n_in(&self) -> usize {
+        self.n_in
+    }
+
     /// Returns the number of outputs.
     pub fn n_out(&self) -> usize {
         self.weight.len() / self.n_in
@@ -63,7 +73,14 @@ impl<'a> Linear<'a> {
 
     /// Computes `y = x · weightᵀ + bias`, or adds it to `y`.
     pub(crate) fn apply(&self, team: &Team, x: &Rows, y: &mut Rows, write: Write) {
-        assert_eq!((x.n_features(), y.n_features(), x.blocks.len()), (self.n_in, self.n_out(), y.blocks.len()));
+        assert_eq!(x.n_features(), self.n_in);
+        self.apply_from(team, (x, 0), y, write);
+    }
+
+    /// The same for those features of `x` that start at a given one.
+    pub(crate) fn apply_from(&self, team: &Team, (x, start): (&Rows, usize), y: &mut Rows, write: Write) {
+        assert!(start + self.n_in <= x.n_features(), "{} features from {start}", self.n_in);
+        assert_eq!((y.n_features(), x.blocks.len()), (self.n_out(), y.blocks.len()));
         let per_piece = self.n_out().div_ceil(4 * team.n_threads()).next_multiple_of(PIECE);
         let mut pieces: Vec<Piece<'_>> = vec![];
         // Pieces of the same weights follow each other, so that the second finds them in a cache.
@@ -71,7 +88,7 @@ impl<'a> Linear<'a> {
             let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
             for first in (0..self.n_out()).step_by(per_piece) {
                 let y = outs.iter_mut().filter_map(Iterator::next).collect();
-                pieces.push(Piece { linear: *self, first, x, y, write });
+                pieces.push(Piece { linear: *self, first, x, start, y, write });
             }
         }
         pieces.sort_by_key(|piece| piece.first);
@@ -86,6 +103,8 @@ struct Piece<'a> {
     /// The first output.
     first: usize,
     x: &'a [Vec<f32>],
+    /// The first of the features of `x` that are multiplied.
+    start: usize,
     y: Vec<&'a mut [f32]>,
     write: Write,
 }
@@ -127,7 +146,8 @@ impl Piece<'_> {
         let Linear { weight, bias, n_in } = self.linear;
         let first = self.first + at;
         let w: [&[f32]; N] = std::array::from_fn(|i| &weight[(first + i) * n_in..][..n_in]);
-        let x: [&[S::f32s]; B] = std::array::from_fn(|b| vectors::<S>(&self.x[block + b], n_in * V));
+        let x: [&[S::f32s]; B] =
+            std::array::from_fn(|b| vectors::<S>(&self.x[block + b][self.start * LANES..], n_in * V));
         let next = &weight[((first + N) * n_in).min(weight.len())..];
         let sums = products::<S, N, B, V>(simd, w, x, next);
         for (b, sums) in sums.iter().enumerate() {
@@ -145,7 +165,7 @@ impl Piece<'_> {
 }
 
 #[inline(always)]
-fn vectors<S: Simd>(block: &[f32], n: usize) -> &[S::f32s] {
+pub(crate) fn vectors<S: Simd>(block: &[f32], n: usize) -> &[S::f32s] {
     &S::as_simd_f32s(block).0[..n]
 }
 
@@ -154,7 +174,7 @@ fn vectors<S: Simd>(block: &[f32], n: usize) -> &[S::f32s] {
 /// Each sum is one chain over the inputs, in their order, whatever `N`, `B` and `V`. `next` are the rows that come next:
 /// rows of a few kilobytes are too short for the processor to see them coming.
 #[inline(always)]
-fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
+pub(crate) fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
     simd: S,
     w: [&[f32]; N],
     x: [&[S::f32s]; B],

@@ -134,7 +134,7 @@ impl Model<'_> {
     ) -> &'w Rows {
         let Self { sizes, .. } = self;
         let places = place(tokens, sequences);
-        let rotation = Rotation::at(&places, &self.frequencies);
+        let rotation = Rotation::at(places.iter().map(|place| place.position), places.len(), &self.frequencies);
         workspace.fit(sizes, tokens.len());
         let Workspace { x, normed, qkv, mixed, gate_up, inner } = workspace;
         for (row, token) in tokens.iter().enumerate() {

@@ -58,9 +58,36 @@ impl Rows {
         column.zip(features).for_each(|(to, &from)| *to = from);
     }
 
+    /// Becomes a copy.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.fit(other.n_rows, other.n_features);
+        self.blocks.iter_mut().zip(&other.blocks).for_each(|(to, from)| to.copy_from_slice(from));
+    }
+
+    /// Adds a row of others to a row.
+    pub(crate) fn add_row(&mut self, row: usize, others: &Self, other: usize) {
+        let to = self.blocks[row / LANES].iter_mut().skip(row % LANES).step_by(LANES);
+        let from = others.blocks[other / LANES].iter().skip(other % LANES).step_by(LANES);
+        to.zip(from).for_each(|(to, &from)| *to += from);
+    }
+
+    /// Adds the features of a row to as many numbers.
+    pub(crate) fn add_row_to(&self, row: usize, sums: &mut [f32]) {
+        let features = self.blocks[row / LANES].iter().skip(row % LANES).step_by(LANES);
+        sums.iter_mut().zip(features).for_each(|(sum, &feature)| *sum += feature);
+    }
+
     /// Returns the features of a row.
     pub fn row(&self, row: usize) -> Vec<f32> {
         self.blocks[row / LANES].iter().skip(row % LANES).step_by(LANES).copied().collect()
+    }
+
+    /// Sets the rows that fill the last block up to 0.
+    pub(crate) fn clear_padding(&mut self) {
+        let lanes = self.n_rows % LANES;
+        if let (1.., Some(block)) = (lanes, self.blocks.last_mut()) {
+            block.chunks_exact_mut(LANES).for_each(|feature| feature[lanes..].fill(0.0));
+        }
     }
 
     /// Copies some rows, in the order given.

@@ -1,5 +1,8 @@
 //! Token sequences laid end to end, with shared prompts and without padding.
 
+use std::cell::OnceCell;
+
+use rlvr_cpu::training::Span;
 use tch::{Device, Tensor};
 
 use crate::attention::completion_mask;
@@ -37,15 +40,24 @@ impl<'a> PromptGroup<'a> {
 /// `N` forwarded tokens, `T` completion tokens in the order of the groups and their completions.
 #[derive(Debug)]
 pub struct Batch {
+    packing: Packing,
+    device: Device,
+    /// What libtorch wants, made when it is asked for.
+    tensors: OnceCell<Tensors>,
+}
+
+/// A batch as tensors.
+#[derive(Debug)]
+pub(crate) struct Tensors {
     /// The forwarded ids, `[N]`, int64.
-    pub(crate) ids: Tensor,
+    pub ids: Tensor,
     /// Their positions, `[N]`, int64.
-    pub(crate) positions: Tensor,
+    pub positions: Tensor,
     /// The completion tokens, `[T]`, int64.
-    pub(crate) targets: Tensor,
+    pub targets: Tensor,
     /// For each of them the row of the hidden states that predicts it, `[T]`, int64.
-    pub(crate) predictors: Tensor,
-    pub(crate) layout: Layout,
+    pub predictors: Tensor,
+    pub layout: Layout,
 }
 
 /// Where the tokens of a batch stand and what they may look at.
@@ -70,59 +82,51 @@ pub(crate) struct CompletionLayout {
     pub mask: Tensor,
 }
 
-/// A run of packed tokens: where it starts and how many they are.
-#[derive(Clone, Copy)]
-struct Span {
-    start: usize,
-    length: usize,
-}
-
-/// The packed tokens while they are laid out.
-#[derive(Default)]
-struct Packing {
-    ids: Vec<i64>,
-    positions: Vec<i64>,
-    targets: Vec<i64>,
-    predictors: Vec<i64>,
-    prompts: Vec<Span>,
-    /// Completions with the index of their prompt.
-    completions: Vec<(Span, usize)>,
+/// The packed tokens.
+#[derive(Debug, Default)]
+pub(crate) struct Packing {
+    /// The forwarded ids, `[N]`.
+    pub ids: Vec<u32>,
+    /// The prompts, each followed by its completions.
+    pub spans: Vec<Span>,
+    /// The completion tokens, `[T]`.
+    pub targets: Vec<u32>,
+    /// For each of them the row that predicts it, `[T]`.
+    pub predictors: Vec<usize>,
 }
 
 impl Packing {
-    fn push(&mut self, ids: &[u32], first_position: usize) -> Span {
+    /// Appends a span; returns its first row.
+    fn push(&mut self, ids: &[u32], position: usize, prompt: Option<usize>) -> usize {
         let start = self.ids.len();
-        self.ids.extend(ids.iter().map(|&id| i64::from(id)));
-        self.positions.extend((first_position..first_position + ids.len()).map(|position| position as i64));
-        Span { start, length: ids.len() }
+        self.ids.extend_from_slice(ids);
+        self.spans.push(Span { start, length: ids.len(), position, prompt });
+        start
     }
 
     /// A lone completion needs no shared prompt: prompt and completion are one causal sequence.
     fn push_alone(&mut self, prompt: &[u32], completion: &[u32]) {
         let inputs = &completion[..completion.len().saturating_sub(1)];
-        let span = self.push(&[prompt, inputs].concat(), 0);
-        self.prompts.push(span);
-        let last_of_prompt = span.start + prompt.len() - 1;
+        let last_of_prompt = self.push(&[prompt, inputs].concat(), 0, None) + prompt.len() - 1;
         self.predict(completion, |i| last_of_prompt + i);
     }
 
     fn push_shared(&mut self, group: &PromptGroup<'_>) {
-        let prompt = self.push(group.prompt, 0);
-        self.prompts.push(prompt);
-        let last_of_prompt = prompt.start + prompt.length - 1;
+        let prompt = self.spans.len();
+        let last_of_prompt = self.push(group.prompt, 0, None) + group.prompt.len() - 1;
         for completion in &group.completions {
             let inputs = &completion[..completion.len().saturating_sub(1)];
-            let span = self.push(inputs, group.prompt.len());
-            if span.length > 0 {
-                self.completions.push((span, self.prompts.len() - 1));
+            let start = self.ids.len();
+            if !inputs.is_empty() {
+                self.push(inputs, group.prompt.len(), Some(prompt));
             }
-            self.predict(completion, |i| if i == 0 { last_of_prompt } else { span.start + i - 1 });
+            self.predict(completion, |i| if i == 0 { last_of_prompt } else { start + i - 1 });
         }
     }
 
     fn predict(&mut self, completion: &[u32], predictor: impl Fn(usize) -> usize) {
-        self.targets.extend(completion.iter().map(|&id| i64::from(id)));
-        self.predictors.extend((0..completion.len()).map(|i| predictor(i) as i64));
+        self.targets.extend_from_slice(completion);
+        self.predictors.extend((0..completion.len()).map(predictor));
     }
 }
 
@@ -139,58 +143,76 @@ impl Batch {
             assert!(!group.prompt.is_empty(), "a prompt needs at least one token");
             match group.completions.as_slice() {
                 [] => {
-                    let span = packing.push(group.prompt, 0);
-                    packing.prompts.push(span);
+                    packing.push(group.prompt, 0, None);
                 }
                 [completion] => packing.push_alone(group.prompt, completion),
                 _ => packing.push_shared(group),
             }
         }
-        packing.into_batch(device)
+        Self { packing, device, tensors: OnceCell::new() }
     }
 
     /// Returns `N`, the number of tokens forwarded.
     pub fn n_forward(&self) -> i64 {
-        self.ids.size()[0]
+        self.packing.ids.len() as i64
     }
 
     /// Returns `T`, the number of completion tokens.
     pub fn n_targets(&self) -> i64 {
-        self.targets.size()[0]
+        self.packing.targets.len() as i64
+    }
+
+    /// Returns the packed tokens.
+    pub(crate) fn packing(&self) -> &Packing {
+        &self.packing
+    }
+
+    /// Returns the batch as tensors on its device.
+    pub(crate) fn tensors(&self) -> &Tensors {
+        self.tensors.get_or_init(|| self.packing.tensors(self.device))
     }
 }
 
 impl Packing {
-    fn into_batch(self, device: Device) -> Batch {
+    fn tensors(&self, device: Device) -> Tensors {
         let tensor = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-        let completions: Vec<Span> = self.completions.iter().map(|&(span, _)| span).collect();
-        let (prompt_index, prompt_width) = padded_index(&self.prompts);
+        let integers = |ids: &[u32]| tensor(&ids.iter().map(|&id| i64::from(id)).collect::<Vec<_>>());
+        let rows = |rows: &[usize]| tensor(&rows.iter().map(|&row| row as i64).collect::<Vec<_>>());
+        let positions: Vec<usize> =
+            self.spans.iter().flat_map(|span| span.position..span.position + span.length).collect();
+        Tensors {
+            ids: integers(&self.ids),
+            positions: rows(&positions),
+            targets: integers(&self.targets),
+            predictors: rows(&self.predictors),
+            layout: self.layout(&tensor),
+        }
+    }
+
+    fn layout(&self, tensor: &dyn Fn(&[i64]) -> Tensor) -> Layout {
+        let of_kind = |is_prompt: bool| {
+            self.spans.iter().copied().filter(|span| span.prompt.is_none() == is_prompt).collect::<Vec<Span>>()
+        };
+        let (prompts, completions) = (of_kind(true), of_kind(false));
+        let (prompt_index, prompt_width) = padded_index(&prompts);
         let (completion_index, width) = padded_index(&completions);
 
         let mut unpad = vec![0; self.ids.len()];
-        place(&self.prompts, 0, prompt_width, &mut unpad);
-        place(&completions, self.prompts.len() * prompt_width, width, &mut unpad);
+        place(&prompts, 0, prompt_width, &mut unpad);
+        place(&completions, prompts.len() * prompt_width, width, &mut unpad);
 
         let completions = (!completions.is_empty()).then(|| {
-            let prompt_of: Vec<i64> = self.completions.iter().map(|&(_, prompt)| prompt as i64).collect();
-            let lengths: Vec<i64> = self.completions.iter().map(|&(_, p)| self.prompts[p].length as i64).collect();
+            let prompt_of = completions.iter().filter_map(|span| span.prompt);
+            let lengths: Vec<i64> = prompt_of.clone().map(|prompt| self.spans[prompt].length as i64).collect();
+            // The index among the prompts, of the index among all spans.
+            let rank = |prompt: usize| self.spans[..prompt].iter().filter(|span| span.prompt.is_none()).count() as i64;
             CompletionLayout {
                 index: tensor(&completion_index).view([-1, width as i64]),
-                prompt_of: tensor(&prompt_of),
+                prompt_of: tensor(&prompt_of.map(rank).collect::<Vec<_>>()),
                 mask: completion_mask(&tensor(&lengths), prompt_width as i64, width as i64),
             }
         });
-        Batch {
-            layout: Layout {
-                prompts: tensor(&prompt_index).view([-1, prompt_width as i64]),
-                completions,
-                unpad: tensor(&unpad),
-            },
-            ids: tensor(&self.ids),
-            positions: tensor(&self.positions),
-            targets: tensor(&self.targets),
-            predictors: tensor(&self.predictors),
-        }
+        Layout { prompts: tensor(&prompt_index).view([-1, prompt_width as i64]), completions, unpad: tensor(&unpad) }
     }
 }
 
@@ -228,12 +250,13 @@ mod tests {
         let group = PromptGroup { prompt: &[5, 6], completions: vec![&[1, 2, 3], &[4], &[7, 8]] };
         assert_eq!(group.n_forward(), 5);
         let batch = Batch::new(&[group], Device::Cpu);
+        let batch = batch.tensors();
         assert_eq!(numbers(&batch.ids), [5, 6, 1, 2, 7]);
         assert_eq!(numbers(&batch.positions), [0, 1, 2, 3, 2]);
         assert_eq!(numbers(&batch.targets), [1, 2, 3, 4, 7, 8]);
         assert_eq!(numbers(&batch.predictors), [1, 2, 3, 1, 1, 4]);
         assert_eq!(numbers(&batch.layout.prompts), [0, 1]);
-        let completions = batch.layout.completions.unwrap();
+        let completions = batch.layout.completions.as_ref().unwrap();
         assert_eq!(numbers(&completions.index), [2, 3, 4, 0]);
         assert_eq!(numbers(&completions.prompt_of), [0, 0]);
         assert_eq!(numbers(&batch.layout.unpad), [0, 1, 2, 3, 4]);
@@ -243,6 +266,7 @@ mod tests {
     fn a_lone_completion_is_one_sequence() {
         let groups = [PromptGroup::sequence(&[5, 6, 7]), PromptGroup { prompt: &[9], completions: vec![] }];
         let batch = Batch::new(&groups, Device::Cpu);
+        let batch = batch.tensors();
         assert_eq!(numbers(&batch.ids), [5, 6, 9]);
         assert_eq!(numbers(&batch.targets), [6, 7]);
         assert_eq!(numbers(&batch.predictors), [0, 1]);

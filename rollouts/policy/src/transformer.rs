@@ -1,5 +1,8 @@
 //! The forward passes.
 
+use std::sync::Arc;
+
+use rlvr_cpu::training::Remember;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -8,6 +11,7 @@ use crate::architecture::Architecture;
 use crate::attention::{Attend, PackedAttention, attention, gather_rows};
 use crate::batch::{Batch, PromptGroup};
 use crate::cache::{KvCache, PromptKv};
+use crate::kernels::{KernelPass, Kernels};
 use crate::linear::linear;
 use crate::logprob::{self, ScoreGradient, Scores};
 use crate::mlp::mlp;
@@ -23,6 +27,7 @@ pub struct Transformer {
     architecture: Architecture,
     weights: Weights,
     numerics: Numerics,
+    kernels: Option<Arc<Kernels>>,
 }
 
 /// Whether a sequence may feel the others in its batch.
@@ -36,39 +41,63 @@ pub enum Numerics {
     BatchInvariant,
 }
 
-/// The scores of a batch with the graph that leads from the weights to them.
+/// The scores of a batch with what leads from the weights to them.
 #[derive(Debug)]
 pub struct TrainingScores<'a> {
     /// Log-probability and entropy of every completion token.
     pub scores: Scores,
-    hidden: Tensor,
     transformer: &'a Transformer,
     batch: &'a Batch,
     temperature: f64,
+    pass: ForwardPass<'a>,
+}
+
+/// What a forward pass has left for the backward pass.
+#[derive(Debug)]
+enum ForwardPass<'a> {
+    /// The graph of libtorch that ends in the hidden states, `[T, D]`.
+    Graph(Tensor),
+    /// The tape of the CPU's kernels.
+    Tape(KernelPass<'a>),
 }
 
 impl TrainingScores<'_> {
     /// Adds the gradient of a loss to the gradients of the weights, given its derivatives by the scores.
     pub fn backward(self, gradient: &ScoreGradient) {
+        let hidden = match self.pass {
+            ForwardPass::Graph(hidden) => hidden,
+            ForwardPass::Tape(pass) => return pass.backward(self.transformer, self.batch, self.temperature, gradient),
+        };
         let head = self.transformer.weights.head();
-        let pair = (&self.hidden.detach(), head);
         let mut head_gradient = logprob::gradient_of(head);
-        let slope =
-            logprob::accumulate_gradient(pair, &self.batch.targets, self.temperature, gradient, &mut head_gradient);
-        (self.hidden * slope).sum(Kind::Float).backward();
+        let slope = logprob::accumulate_gradient(
+            (&hidden.detach(), head),
+            &self.batch.tensors().targets,
+            self.temperature,
+            gradient,
+            &mut head_gradient,
+        );
+        (hidden * slope).sum(Kind::Float).backward();
     }
 }
 
 impl Transformer {
     /// Joins an architecture and its weights.
     pub fn new(architecture: Architecture, weights: Weights) -> Self {
-        Self { architecture, weights, numerics: Numerics::Fast }
+        Self { architecture, weights, numerics: Numerics::Fast, kernels: None }
     }
 
     /// Chooses between speed and independence of the batch.
     #[must_use]
     pub fn with_numerics(mut self, numerics: Numerics) -> Self {
         self.numerics = numerics;
+        self
+    }
+
+    /// Scores and trains by kernels for the CPU instead of libtorch, where the weights are float32 in its memory.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: &Arc<Kernels>) -> Self {
+        self.kernels = Some(Arc::clone(kernels));
         self
     }
 
@@ -80,6 +109,12 @@ impl Transformer {
     /// Returns the weights.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// Exchanges the weights.
+    #[must_use]
+    pub fn map_weights(self, f: impl FnOnce(Weights) -> Weights) -> Self {
+        Self { weights: f(self.weights), ..self }
     }
 
     /// Gives the weights away.
@@ -94,18 +129,34 @@ impl Transformer {
 
     /// Computes the log-probability and entropy of every completion token of a batch, `[T]` each, without gradients.
     pub fn score(&self, batch: &Batch, temperature: f64) -> Scores {
-        tch::no_grad(|| logprob::score(&self.hidden(batch), self.weights.head(), &batch.targets, temperature))
+        if let Some(kernels) = self.usable_kernels() {
+            return kernels.forward(self, batch, temperature, Remember::Nothing).0;
+        }
+        let targets = &batch.tensors().targets;
+        tch::no_grad(|| logprob::score(&self.hidden(batch), self.weights.head(), targets, temperature))
     }
 
     /// The same, ready for a backward pass into the weights, which must be [trainable](Weights::trainable).
     pub fn score_for_training<'a>(&'a self, batch: &'a Batch, temperature: f64) -> TrainingScores<'a> {
-        let hidden = self.hidden(batch);
-        let scores = logprob::score(&hidden, self.weights.head(), &batch.targets, temperature);
-        TrainingScores { scores, hidden, transformer: self, batch, temperature }
+        let (scores, pass) = if let Some(kernels) = self.usable_kernels() {
+            let (scores, pass) = kernels.forward(self, batch, temperature, Remember::Everything);
+            (scores, ForwardPass::Tape(pass))
+        } else {
+            let hidden = self.hidden(batch);
+            let scores = logprob::score(&hidden, self.weights.head(), &batch.tensors().targets, temperature);
+            (scores, ForwardPass::Graph(hidden))
+        };
+        TrainingScores { scores, transformer: self, batch, temperature, pass }
+    }
+
+    fn usable_kernels(&self) -> Option<&Kernels> {
+        let is_float = self.device() == Device::Cpu && self.weights.kind() == Kind::Float;
+        self.kernels.as_deref().filter(|_| is_float)
     }
 
     /// Computes the hidden states that predict the completion tokens of a batch, `[T, D]`.
     fn hidden(&self, batch: &Batch) -> Tensor {
+        let batch = batch.tensors();
         let mut attend = PackedAttention::new(&batch.layout);
         let hidden = self.forward(&batch.ids, &batch.positions, &mut attend); // [N, D]
         gather_rows(&hidden, &batch.predictors)
@@ -146,6 +197,7 @@ impl Transformer {
         let groups: Vec<PromptGroup<'_>> =
             prompts.iter().map(|&prompt| PromptGroup { prompt, completions: vec![] }).collect();
         let batch = Batch::new(&groups, self.device());
+        let batch = batch.tensors();
         let mut attend = PackedAttention::keeping(&batch.layout);
         let hidden = self.forward(&batch.ids, &batch.positions, &mut attend);
         let layers = attend.into_kept();

@@ -1,0 +1,338 @@
+//! Forward passes that remember, and backward passes.
+//!
+//! Sequences are packed end to end without padding, and completions share the pass over their prompt ([`Packed`]). The
+//! forward pass keeps what the backward pass wants on a [`Tape`]; the backward pass walks over it in reverse and adds to
+//! [`Gradients`]. What is cheap is not kept but computed again: norms, rotations, probabilities of attention.
+//!
+//! Every sum has one order, whatever the number of threads, so that equal runs have equal bits.
+
+mod attention;
+mod linear;
+mod packed;
+mod pointwise;
+mod score;
+
+use crate::attention::Rotation;
+use crate::gate::silu_mul;
+use crate::linear::Write;
+use crate::model::{LayerWeights, Model, Sizes};
+use crate::norm::rms_norm;
+use crate::rows::Rows;
+use crate::team::Team;
+use linear::{Scratch, input_gradient, weight_gradient};
+use packed::Alignment;
+use pointwise::{gate_gradient, head_norm_gradient, head_products, norm_gradient};
+
+pub use linear::LinearGradient;
+pub use packed::{Packed, Span};
+pub use score::{HeadTape, ScoreGradient, Scores, Targets};
+
+/// The gradients of a [`Model`], to be added to.
+#[derive(Debug)]
+pub struct Gradients<'a> {
+    /// `[V, D]`.
+    pub embedding: &'a mut [f32],
+    /// Those of the layers.
+    pub layers: Vec<LayerGradients<'a>>,
+    /// `[D]`.
+    pub norm: &'a mut [f32],
+    /// `[V, D]`; none where the embedding is the head.
+    pub head: Option<&'a mut [f32]>,
+}
+
+/// The gradients of a layer.
+#[derive(Debug)]
+pub struct LayerGradients<'a> {
+    /// `[D]`.
+    pub attention_norm: &'a mut [f32],
+    /// Of queries, keys and values.
+    pub qkv: LinearGradient<'a>,
+    /// Of the norms of queries and keys, `[head_dim]` each.
+    pub qk_norm: Option<(&'a mut [f32], &'a mut [f32])>,
+    /// Of the way out of attention.
+    pub out: LinearGradient<'a>,
+    /// `[D]`.
+    pub mlp_norm: &'a mut [f32],
+    /// Of gate and up.
+    pub gate_up: LinearGradient<'a>,
+    /// Of the way down.
+    pub down: LinearGradient<'a>,
+}
+
+/// What a forward pass leaves for the backward pass, and the memory of both, kept from one pass to the next.
+#[derive(Debug, Default)]
+pub struct Tape {
+    layers: Vec<LayerTape>,
+    /// Whether all layers have left what they leave.
+    is_whole: bool,
+    /// The residual stream after the last layer, `[D]`.
+    end: Rows,
+    /// The final hidden states, `[D]`.
+    hidden: Rows,
+    scratch: Scratch,
+    buffers: Buffers,
+}
+
+impl Tape {
+    /// Returns the final hidden states of the last forward pass, `[N, D]`.
+    pub fn hidden(&self) -> &Rows {
+        &self.hidden
+    }
+}
+
+/// What a layer leaves behind.
+#[derive(Debug, Default)]
+struct LayerTape {
+    /// The residual stream before the layer, `[D]`.
+    start: Rows,
+    /// Queries, keys and values before norm and rotation, `[(H + 2 H_kv) · head_dim]`.
+    qkv: Rows,
+    /// Logarithms of the softmaxes' sums, aligned, `[H]`.
+    lse: Rows,
+    /// What attention found, `[H · head_dim]`.
+    mixed: Rows,
+    /// The residual stream between attention and feed-forward block, `[D]`.
+    middle: Rows,
+    /// `[2 F]`.
+    gate_up: Rows,
+}
+
+/// What lives for a layer only.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// `[D]`.
+    normed: Rows,
+    /// `[D]`.
+    normed_gradient: Rows,
+    /// Rotated queries, keys and values; in the backward pass their gradient.
+    rotated: Rows,
+    /// The same, aligned.
+    aligned: Rows,
+    /// `[H · head_dim]`, aligned.
+    aligned_mixed: Rows,
+    /// `[H · head_dim]`.
+    mixed_gradient: Rows,
+    /// The gradient by queries, keys and values, aligned.
+    aligned_gradient: Rows,
+    /// `[H]`.
+    product: Rows,
+    /// The same, aligned.
+    aligned_product: Rows,
+    /// `[F]`.
+    inner: Rows,
+    /// The gradient by the residual stream, `[D]`.
+    stream: Rows,
+}
+
+/// How much of the forward pass is to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// Everything that a backward pass wants.
+    Everything,
+    /// Nothing.
+    Nothing,
+}
+
+/// What a pass is about: the tokens, where they stand, and who computes.
+struct Pass<'a> {
+    team: &'a Team,
+    sizes: &'a Sizes,
+    alignment: Alignment<'a>,
+    rotation: Rotation,
+    n_tokens: usize,
+}
+
+impl<'a> Pass<'a> {
+    fn new(team: &'a Team, model: &'a Model<'_>, packed: &Packed<'a>) -> Self {
+        let positions = packed.spans.iter().flat_map(|span| span.position..span.position + span.length);
+        Self {
+            team,
+            sizes: &model.sizes,
+            alignment: Alignment::of(packed.spans),
+            rotation: Rotation::at(positions, packed.ids.len(), &model.frequencies),
+            n_tokens: packed.ids.len(),
+        }
+    }
+
+    /// The forward pass of a layer, from `tape.start` to `end`.
+    fn layer(&self, weights: &LayerWeights<'_>, tape: &mut LayerTape, buffers: &mut Buffers, end: &mut Rows) {
+        let Self { team, sizes, .. } = *self;
+        let LayerTape { start, qkv, lse, mixed, middle, gate_up } = tape;
+        let Buffers { normed, rotated, aligned, aligned_mixed, inner, .. } = buffers;
+        let n = self.n_tokens;
+        normed.fit(n, sizes.hidden_size);
+        qkv.fit(n, weights.attention.qkv.n_out());
+        mixed.fit(n, sizes.n_heads * sizes.head_dim);
+        gate_up.fit(n, 2 * sizes.intermediate_size);
+        inner.fit(n, sizes.intermediate_size);
+
+        rms_norm(team, start, weights.attention_norm, sizes.norm_eps, normed);
+        weights.attention.qkv.apply(team, normed, qkv, Write::Set);
+        self.rotate(weights, qkv, rotated, aligned);
+        attention::attend(team, sizes, &self.alignment, aligned, (aligned_mixed, lse));
+        self.alignment.gather(team, aligned_mixed, mixed);
+        middle.copy_from(start);
+        weights.attention.out.apply(team, mixed, middle, Write::Add);
+
+        rms_norm(team, middle, weights.mlp_norm, sizes.norm_eps, normed);
+        weights.gate_up.apply(team, normed, gate_up, Write::Set);
+        silu_mul(team, gate_up, inner);
+        end.copy_from(middle);
+        weights.down.apply(team, inner, end, Write::Add);
+    }
+
+    /// Norms and rotates a copy of queries and keys, and aligns it.
+    fn rotate(&self, weights: &LayerWeights<'_>, qkv: &Rows, rotated: &mut Rows, aligned: &mut Rows) {
+        rotated.copy_from(qkv);
+        self.rotation.apply(self.team, self.sizes, weights.attention.qk_norm, rotated);
+        self.alignment.spread(self.team, rotated, aligned);
+    }
+
+    /// The backward pass of a layer: `buffers.stream` is the gradient by its end, and becomes that by its start.
+    fn layer_backward(
+        &self,
+        weights: &LayerWeights<'_>,
+        tape: &mut LayerTape,
+        (buffers, scratch): (&mut Buffers, &mut Scratch),
+        gradients: &mut LayerGradients<'_>,
+    ) {
+        self.mlp_backward(weights, tape, (&mut *buffers, &mut *scratch), gradients);
+        self.attention_backward(weights, tape, (buffers, scratch), gradients);
+    }
+
+    fn mlp_backward(
+        &self,
+        weights: &LayerWeights<'_>,
+        tape: &mut LayerTape,
+        (buffers, s): (&mut Buffers, &mut Scratch),
+        gradients: &mut LayerGradients<'_>,
+    ) {
+        let Self { team, sizes, .. } = *self;
+        let LayerTape { middle, gate_up, .. } = tape;
+        let Buffers { normed, normed_gradient, inner, stream, .. } = buffers;
+        inner.fit(self.n_tokens, sizes.intermediate_size);
+        normed.fit(self.n_tokens, sizes.hidden_size);
+        normed_gradient.fit(self.n_tokens, sizes.hidden_size);
+
+        input_gradient(team, &weights.down, stream, inner, Write::Set, s);
+        gate_gradient(team, gate_up, inner);
+        weight_gradient(team, stream, inner, &mut gradients.down, s);
+
+        rms_norm(team, middle, weights.mlp_norm, sizes.norm_eps, normed);
+        weight_gradient(team, gate_up, normed, &mut gradients.gate_up, s);
+        input_gradient(team, &weights.gate_up, gate_up, normed_gradient, Write::Set, s);
+        let norm = (&*middle, weights.mlp_norm, sizes.norm_eps);
+        norm_gradient(team, norm, normed_gradient, stream, gradients.mlp_norm);
+    }
+
+    fn attention_backward(
+        &self,
+        weights: &LayerWeights<'_>,
+        tape: &mut LayerTape,
+        (buffers, s): (&mut Buffers, &mut Scratch),
+        gradients: &mut LayerGradients<'_>,
+    ) {
+        let Self { team, sizes, alignment, .. } = self;
+        let LayerTape { start, qkv, lse, mixed, .. } = tape;
+        let Buffers { normed, normed_gradient, rotated, aligned, mixed_gradient, aligned_mixed, stream, .. } = buffers;
+        let Buffers { aligned_gradient, product, aligned_product, .. } = buffers;
+        mixed_gradient.fit(self.n_tokens, sizes.n_heads * sizes.head_dim);
+
+        weight_gradient(team, stream, mixed, &mut gradients.out, s);
+        input_gradient(team, &weights.attention.out, stream, mixed_gradient, Write::Set, s);
+        head_products(team, mixed, mixed_gradient, sizes.head_dim, product);
+        self.rotate(weights, qkv, rotated, aligned);
+        alignment.spread(team, mixed_gradient, aligned_mixed);
+        alignment.spread(team, product, aligned_product);
+        attention::Backward { qkv: aligned, lse, mixed_gradient: aligned_mixed, product: aligned_product }.run(
+            team,
+            sizes,
+            alignment,
+            aligned_gradient,
+        );
+        alignment.gather(team, aligned_gradient, rotated);
+        self.rotation.undo(team, sizes, rotated);
+        if let (Some(norms), Some((q, k))) = (weights.attention.qk_norm, &mut gradients.qk_norm) {
+            let (of_q, of_k) = ((0, sizes.n_heads), (sizes.n_heads * sizes.head_dim, sizes.n_kv_heads));
+            head_norm_gradient(team, (qkv, norms.q, sizes.norm_eps), of_q, rotated, q);
+            head_norm_gradient(team, (qkv, norms.k, sizes.norm_eps), of_k, rotated, k);
+        }
+
+        rms_norm(team, start, weights.attention_norm, sizes.norm_eps, normed);
+        weight_gradient(team, rotated, normed, &mut gradients.qkv, s);
+        input_gradient(team, &weights.attention.qkv, rotated, normed_gradient, Write::Set, s);
+        let norm = (&*start, weights.attention_norm, sizes.norm_eps);
+        norm_gradient(team, norm, normed_gradient, stream, gradients.attention_norm);
+    }
+}
+
+impl Model<'_> {
+    /// Computes the final hidden states of packed tokens, `[D]` for each.
+    ///
+    /// # Panics
+    ///
+    /// If an id is not below `V`.
+    pub fn forward_packed<'t>(
+        &self,
+        team: &Team,
+        packed: &Packed<'_>,
+        tape: &'t mut Tape,
+        remember: Remember,
+    ) -> &'t Rows {
+        let pass = Pass::new(team, self, packed);
+        let Tape { layers, is_whole, end, hidden, buffers, .. } = tape;
+        *is_whole = remember == Remember::Everything;
+        let kept = if *is_whole { self.layers.len() } else { 1 };
+        if layers.len() < kept {
+            layers.resize_with(kept, LayerTape::default);
+        }
+        embed(self.embedding, packed.ids, self.sizes.hidden_size, end);
+        for (i, weights) in self.layers.iter().enumerate() {
+            let layer = &mut layers[i % kept];
+            std::mem::swap(&mut layer.start, end);
+            pass.layer(weights, layer, buffers, end);
+        }
+        hidden.fit(pass.n_tokens, self.sizes.hidden_size);
+        rms_norm(team, end, self.norm, self.sizes.norm_eps, hidden);
+        hidden
+    }
+
+    /// Adds to the gradients those by the loss, given its gradient by the final hidden states; the tape is that of the
+    /// forward pass before.
+    ///
+    /// # Panics
+    ///
+    /// If the tape is of another pass, or of one that remembered nothing.
+    pub fn backward_packed(
+        &self,
+        team: &Team,
+        packed: &Packed<'_>,
+        tape: &mut Tape,
+        hidden_gradient: &Rows,
+        gradients: &mut Gradients<'_>,
+    ) {
+        let pass = Pass::new(team, self, packed);
+        let Tape { layers, is_whole, end, buffers, scratch, .. } = tape;
+        assert!(*is_whole && end.n_rows() == pass.n_tokens, "the tape of this pass");
+        buffers.stream.fit(pass.n_tokens, self.sizes.hidden_size);
+        buffers.stream.blocks.iter_mut().for_each(|block| block.fill(0.0));
+        let norm = (&*end, self.norm, self.sizes.norm_eps);
+        norm_gradient(team, norm, hidden_gradient, &mut buffers.stream, gradients.norm);
+        let layers = self.layers.iter().zip(layers).zip(&mut gradients.layers);
+        for ((weights, layer), gradients) in layers.rev() {
+            pass.layer_backward(weights, layer, (buffers, scratch), gradients);
+        }
+        for (row, &id) in packed.ids.iter().enumerate() {
+            let d = self.sizes.hidden_size;
+            buffers.stream.add_row_to(row, &mut gradients.embedding[id as usize * d..][..d]);
+        }
+    }
+}
+
+fn embed(embedding: &[f32], ids: &[u32], width: usize, x: &mut Rows) {
+    x.fit(ids.len(), width);
+    for (row, &id) in ids.iter().enumerate() {
+        x.set(row, &embedding[id as usize * width..][..width]);
+    }
+    x.clear_padding();
+}
