@@ -136,7 +136,7 @@ fn update_with_budget(family: &str, loss: &LossConfig, budget: usize) -> (f64, V
     let transformer = tiny_transformer(family, 7);
     let architecture = transformer.architecture().clone();
     let learner = Learner::new(architecture, transformer.into_weights(), Numerics::Fast);
-    let mut optimizer = AdamW::new(learner.weights().parameters());
+    let mut optimizer = learner.optimizer();
     let advantages = [1.5, -0.5, 0.25, -1.0];
     let sampler_logp: Vec<f32> = (0..8).map(|t| -2.0 - 0.1 * t as f32).collect();
     let mut n = 0;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use rlvr_policy::{Architecture, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
+use crate::optimizer::AdamW;
+
 /// The trained policy: float32 weights that collect gradients, and the kind of numbers to compute in.
 #[derive(Debug)]
 pub struct Learner {
@@ -31,6 +33,12 @@ impl Learner {
     /// Returns the weights, float32.
     pub fn weights(&self) -> &Weights {
         &self.weights
+    }
+
+    /// Makes an optimiser for the weights.
+    pub fn optimizer(&self) -> AdamW {
+        let adam = AdamW::new(self.weights.parameters());
+        if self.compute == Kind::Float { adam.with_kernels(Arc::clone(&self.kernels)) } else { adam }
     }
 
     /// Returns the policy for sampling: no gradients, and no copy where the kind is float32 already.

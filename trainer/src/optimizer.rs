@@ -3,6 +3,10 @@
 //! Moments and weights are float32 whatever the model computes in: at the learning rates of reinforcement learning, a
 //! bfloat16 weight would swallow most steps.
 
+use std::sync::Arc;
+
+use rlvr_policy::Kernels;
+use rlvr_policy::kernels::{AdamW as Step, Moments, Squares};
 use rlvr_policy::weights::Parameter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,6 +101,8 @@ pub struct AdamW {
     moments: Vec<(Tensor, Tensor)>,
     /// Updates so far, for the correction of the moments' bias.
     n_updates: u64,
+    /// In the place of libtorch, for float32 in the memory of the CPU.
+    kernels: Option<Arc<Kernels>>,
 }
 
 /// What an update did.
@@ -116,7 +122,13 @@ impl AdamW {
             (zeros.shallow_clone(), zeros.copy())
         };
         let moments = parameters.iter().map(zeros).collect();
-        Self { parameters, moments, n_updates: 0 }
+        Self { parameters, moments, n_updates: 0, kernels: None }
+    }
+
+    /// Computes by kernels for the CPU, all parameters being float32 in its memory.
+    #[must_use]
+    pub fn with_kernels(self, kernels: Arc<Kernels>) -> Self {
+        Self { kernels: Some(kernels), ..self }
     }
 
     /// Sets all gradients to zero.
@@ -140,35 +152,43 @@ impl AdamW {
         }
         let scale = if config.clip_norm > 0.0 { (config.clip_norm / (grad_norm + 1e-12)).min(1.0) } else { 1.0 };
         self.n_updates += 1;
-        let correct1 = 1.0 - config.beta1.powi(self.n_updates as i32);
-        let correct2 = 1.0 - config.beta2.powi(self.n_updates as i32);
-
+        let step = Step {
+            lr,
+            beta1: config.beta1,
+            beta2: config.beta2,
+            epsilon: config.epsilon,
+            decay: 0.0,
+            scale,
+            corrections: (
+                1.0 - config.beta1.powi(self.n_updates as i32),
+                1.0 - config.beta2.powi(self.n_updates as i32),
+            ),
+        };
         let (mut change, mut size) = (0.0, 0.0);
         for (parameter, (first, second)) in self.parameters.iter().zip(&mut self.moments) {
             let gradient = parameter.tensor.grad();
             if !gradient.defined() {
                 continue;
             }
-            let gradient = gradient * scale;
-            let _ = first.lerp_(&gradient, 1.0 - config.beta1);
-            let _ = second.lerp_(&gradient.square(), 1.0 - config.beta2);
-            let mut root = second.sqrt();
-            let _ = root.g_mul_scalar_(correct2.sqrt().recip()).g_add_scalar_(config.epsilon);
-            let mut step = &*first / root;
-            let _ = step.g_mul_scalar_(correct1.recip());
-            if parameter.is_inner_matrix && config.weight_decay > 0.0 {
-                step += &parameter.tensor * config.weight_decay;
-            }
-            change += square_sum(&step) * lr * lr;
-            size += square_sum(&parameter.tensor);
-            let _ = parameter.tensor.shallow_clone().g_sub_(&(step * lr));
+            let step = Step { decay: if parameter.is_inner_matrix { config.weight_decay } else { 0.0 }, ..step };
+            let of = Moments { weight: &mut parameter.tensor.shallow_clone(), gradient: &gradient, first, second };
+            let squares = match &self.kernels {
+                Some(kernels) => kernels.adamw(&step, of),
+                None => by_libtorch(&step, of),
+            };
+            change += squares.change * lr * lr;
+            size += squares.weight;
         }
         Some(UpdateStats { grad_norm, update_ratio: (change / size.max(f64::MIN_POSITIVE)).sqrt() })
     }
 
     fn gradient_norm(&self) -> f64 {
         let gradients = self.parameters.iter().map(|parameter| parameter.tensor.grad());
-        gradients.filter(Tensor::defined).map(|gradient| square_sum(&gradient)).sum::<f64>().sqrt()
+        let square_sum = |gradient: Tensor| match &self.kernels {
+            Some(kernels) => kernels.square_sum(&gradient),
+            None => square_sum(&gradient),
+        };
+        gradients.filter(Tensor::defined).map(square_sum).sum::<f64>().sqrt()
     }
 
     /// Returns the state by name, for a checkpoint.
@@ -200,6 +220,22 @@ impl AdamW {
         self.n_updates = n_updates;
         Ok(())
     }
+}
+
+fn by_libtorch(step: &Step, of: Moments<'_>) -> Squares {
+    let gradient = of.gradient * step.scale;
+    let _ = of.first.lerp_(&gradient, 1.0 - step.beta1);
+    let _ = of.second.lerp_(&gradient.square(), 1.0 - step.beta2);
+    let mut root = of.second.sqrt();
+    let _ = root.g_mul_scalar_(step.corrections.1.sqrt().recip()).g_add_scalar_(step.epsilon);
+    let mut change = &*of.first / root;
+    let _ = change.g_mul_scalar_(step.corrections.0.recip());
+    if step.decay > 0.0 {
+        change += &*of.weight * step.decay;
+    }
+    let squares = Squares { change: square_sum(&change), weight: square_sum(of.weight) };
+    let _ = of.weight.g_sub_(&(change * step.lr));
+    squares
 }
 
 fn square_sum(tensor: &Tensor) -> f64 {

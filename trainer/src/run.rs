@@ -507,7 +507,7 @@ impl Run {
         }
         progress.finish();
         if self.state.position == Position::WarmStart(config.steps) {
-            self.optimizer = AdamW::new(self.learner.weights().parameters());
+            self.optimizer = self.learner.optimizer();
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
-//! Matrix products of 16 to 128 rows with the matrices of SmolLM2-135M, in operations a second, and the rate of
-//! multiply-adds that touch no memory, as the limit.
+//! Matrix products with the matrices of SmolLM2-135M, in operations a second: of few rows, as in decoding, and of a
+//! thousand, as in training, with the gradients by inputs and weights; and the rate of multiply-adds that touch no
+//! memory, as the limit.
 //!
 //! ```bash
 //! cargo bench -p rlvr-cpu --bench products
@@ -11,6 +12,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use pulp::{Arch, Simd, WithSimd};
+use rlvr_cpu::training::{LinearGradient, Scratch};
 use rlvr_cpu::{Linear, Rows, Team};
 
 /// Name, outputs, inputs, and copies enough that no cache holds them.
@@ -42,7 +44,25 @@ fn main() {
             print!("  {rows}: {:3.0}", (2 * rows * n_in * n_out * copies) as f64 / seconds / 1e9);
         }
         println!();
+        training(&team, &weights, n_out, n_in);
     }
+}
+
+/// The three products of a matrix in training.
+fn training(team: &Team, weights: &[Vec<f32>], n_out: usize, n_in: usize) {
+    const ROWS: usize = 1024;
+    let (mut x, mut y) = (Rows::zeros(ROWS, n_in), Rows::zeros(ROWS, n_out));
+    let mut scratch = Scratch::default();
+    let mut gradient = vec![0.0; n_out * n_in];
+    let rate = |seconds: f64| (2 * ROWS * n_in * n_out * weights.len()) as f64 / seconds / 1e9;
+    let each = |work: &mut dyn FnMut(Linear<'_>)| {
+        rate(best(|| weights.iter().for_each(|weights| work(Linear::new(weights, None, n_in)))))
+    };
+    let forward = each(&mut |linear| linear.set(team, &x, &mut y));
+    let by_inputs = each(&mut |linear| linear.input_gradient(team, &y, &mut x, &mut scratch));
+    let mut gradient = LinearGradient { weight: &mut gradient, bias: None };
+    let by_weights = each(&mut |_| gradient.add(team, &y, &x, &mut scratch));
+    println!("  {ROWS} rows: {forward:3.0}  by inputs: {by_inputs:3.0}  by weights: {by_weights:3.0}");
 }
 
 fn best(mut work: impl FnMut()) -> f64 {

@@ -21,6 +21,7 @@
 //! | [`draw`]      | drawing from logits: log-probability, entropy and a token    |
 //! | [`team`]      | threads that wait for work awake                             |
 
+mod array;
 mod attention;
 pub mod draw;
 mod exp;

@@ -6,6 +6,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::array::array;
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
 
@@ -88,7 +89,8 @@ impl<'a> Linear<'a> {
             let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
             for first in (0..self.n_out()).step_by(per_piece) {
                 let y = outs.iter_mut().filter_map(Iterator::next).collect();
-                pieces.push(Piece { linear: *self, first, x, start, y, write });
+                let x = x.iter().map(|block| &block[start * LANES..][..self.n_in * LANES]).collect();
+                pieces.push(Piece { linear: *self, first, x, y, write });
             }
         }
         pieces.sort_by_key(|piece| piece.first);
@@ -102,9 +104,7 @@ struct Piece<'a> {
     linear: Linear<'a>,
     /// The first output.
     first: usize,
-    x: &'a [Vec<f32>],
-    /// The first of the features of `x` that are multiplied.
-    start: usize,
+    x: Vec<&'a [f32]>,
     y: Vec<&'a mut [f32]>,
     write: Write,
 }
@@ -145,9 +145,8 @@ impl Piece<'_> {
     fn tile<S: Simd, const N: usize, const B: usize, const V: usize>(&mut self, simd: S, block: usize, at: usize) {
         let Linear { weight, bias, n_in } = self.linear;
         let first = self.first + at;
-        let w: [&[f32]; N] = std::array::from_fn(|i| &weight[(first + i) * n_in..][..n_in]);
-        let x: [&[S::f32s]; B] =
-            std::array::from_fn(|b| vectors::<S>(&self.x[block + b][self.start * LANES..], n_in * V));
+        let w: [&[f32]; N] = array(|i| &weight[(first + i) * n_in..][..n_in]);
+        let x: [&[S::f32s]; B] = array(|b| vectors::<S>(self.x[block + b], n_in * V));
         let next = &weight[((first + N) * n_in).min(weight.len())..];
         let sums = products::<S, N, B, V>(simd, w, x, next);
         for (b, sums) in sums.iter().enumerate() {
@@ -184,8 +183,8 @@ pub(crate) fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
     let mut sums = [[[simd.splat_f32s(0.0); V]; N]; B];
     let whole = n_in - n_in % STEP;
     for at in (0..whole).step_by(STEP) {
-        let w: [&[f32]; N] = std::array::from_fn(|i| &w[i][at..at + STEP]);
-        let x: [&[S::f32s]; B] = std::array::from_fn(|b| &x[b][at * V..(at + STEP) * V]);
+        let w: [&[f32]; N] = array(|i| &w[i][at..at + STEP]);
+        let x: [&[S::f32s]; B] = array(|b| &x[b][at * V..(at + STEP) * V]);
         for i in 0..N {
             prefetch(next, i * n_in + at);
         }
@@ -221,7 +220,7 @@ fn step<S: Simd, const N: usize, const B: usize, const V: usize>(
     j: usize,
     sums: &mut [[[S::f32s; V]; N]; B],
 ) {
-    let x: [[S::f32s; V]; B] = std::array::from_fn(|b| std::array::from_fn(|v| x[b][j * V + v]));
+    let x: [[S::f32s; V]; B] = array(|b| array(|v| x[b][j * V + v]));
     for i in 0..N {
         let w = simd.splat_f32s(w[i][j]);
         for b in 0..B {

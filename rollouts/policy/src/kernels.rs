@@ -3,12 +3,13 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rlvr_cpu::Team;
-use rlvr_cpu::training::{self, HeadTape, Packed, Remember, Tape, Targets};
+pub use rlvr_cpu::training::adam::{AdamW, Squares};
+use rlvr_cpu::training::{self, HeadTape, Packed, Remember, Tape, Targets, adam};
 use tch::Tensor;
 
 use crate::batch::{Batch, Packing};
 use crate::logprob::{ScoreGradient, Scores};
-use crate::native::gradients;
+use crate::native::{floats, floats_mut, gradients};
 use crate::transformer::Transformer;
 
 /// The threads and the memory of forward and backward passes on the CPU; one pass at a time.
@@ -60,6 +61,45 @@ impl Kernels {
         let training::Scores { logp, entropy } = model.score(&self.team, hidden, targets, head);
         let scores = Scores { logp: Tensor::from_slice(&logp), entropy: Tensor::from_slice(&entropy) };
         (scores, KernelPass { team: &self.team, memory: guard })
+    }
+}
+
+/// A parameter with its gradient and moments, float32 tensors of one shape in the memory of the CPU.
+#[derive(Debug)]
+pub struct Moments<'a> {
+    /// The parameter.
+    pub weight: &'a mut Tensor,
+    /// Its gradient.
+    pub gradient: &'a Tensor,
+    /// The first moment.
+    pub first: &'a mut Tensor,
+    /// The second moment.
+    pub second: &'a mut Tensor,
+}
+
+impl Kernels {
+    /// Updates a parameter and its moments.
+    ///
+    /// # Panics
+    ///
+    /// If a tensor is of another kind, device or size.
+    pub fn adamw(&self, step: &AdamW, of: Moments<'_>) -> Squares {
+        let of = adam::Moments {
+            weight: floats_mut(of.weight),
+            gradient: floats(of.gradient),
+            first: floats_mut(of.first),
+            second: floats_mut(of.second),
+        };
+        step.step(&self.team, of)
+    }
+
+    /// Computes the sum of the squares of a tensor.
+    ///
+    /// # Panics
+    ///
+    /// If it is of another kind or device.
+    pub fn square_sum(&self, tensor: &Tensor) -> f64 {
+        adam::square_sum(&self.team, floats(tensor))
     }
 }
 

@@ -89,7 +89,7 @@ fn matrix<'a>(weight: &'a Tensor, bias: Option<&'a Tensor>) -> Linear<'a> {
 ///
 /// If they are not float32, one after the other, in the memory of the CPU.
 #[expect(unsafe_code, reason = "tch offers no view of a tensor's memory, only copies")]
-fn floats(tensor: &Tensor) -> &[f32] {
+pub(crate) fn floats(tensor: &Tensor) -> &[f32] {
     assert!(
         tensor.kind() == Kind::Float && tensor.device() == Device::Cpu && tensor.is_contiguous(),
         "weights are contiguous float32 tensors"
@@ -101,7 +101,7 @@ fn floats(tensor: &Tensor) -> &[f32] {
 
 /// The same, to be written to.
 #[expect(unsafe_code, reason = "tch offers no view of a tensor's memory, only copies")]
-fn floats_mut(tensor: &mut Tensor) -> &mut [f32] {
+pub(crate) fn floats_mut(tensor: &mut Tensor) -> &mut [f32] {
     let numbers = floats(tensor);
     let (start, n) = (numbers.as_ptr().cast_mut(), numbers.len());
     // SAFETY: as for `floats`; the gradient of a parameter is no other's, and only the backward pass that asked for it

@@ -125,7 +125,7 @@ type Scores = Vec<Vec<Option<f64>>>;
 impl Bench<'_> {
     pub(super) fn step(&self) -> Result<StepFigures, BenchError> {
         let reference = self.settings.recipe.loss().kl.map(|_| self.learner.frozen());
-        let mut optimizer = AdamW::new(self.learner.weights().parameters());
+        let mut optimizer = self.learner.optimizer();
         self.warm_up(&self.learner.sampler())?;
         self.recorder.take_totals();
         let rounds = (0..self.settings.repeats)

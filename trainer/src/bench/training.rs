@@ -104,7 +104,7 @@ impl Bench<'_> {
         let needs_reference = self.settings.recipe.loss().kl.is_some();
         let reference: Option<Vec<Vec<Vec<f32>>>> = needs_reference.then(|| batch.written());
         let groups = batch.groups(alternating, reference.as_deref());
-        let mut optimizer = AdamW::new(self.learner.weights().parameters());
+        let mut optimizer = self.learner.optimizer();
         self.update(&mut optimizer, &[first_of(&groups[0])]);
 
         let (mut rounds_s, mut peaks, mut memory, mut flops) = (vec![], vec![], None, 0.0);

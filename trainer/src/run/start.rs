@@ -20,7 +20,6 @@ use crate::device;
 use crate::energy::EnergyMeter;
 use crate::learner::Learner;
 use crate::machine::Machine;
-use crate::optimizer::AdamW;
 use crate::order::TaskOrder;
 use crate::run_folder::{Opening, Position, RunFolder, step_name};
 use crate::setup::{self, Tasks};
@@ -66,7 +65,7 @@ pub fn start(
     };
     let architecture = model.transformer.architecture().clone();
     let learner = Learner::new(architecture, model.transformer.into_weights(), setup::numerics(&config));
-    let mut optimizer = AdamW::new(learner.weights().parameters());
+    let mut optimizer = learner.optimizer();
     if let Some(found) = &found {
         checkpoint::restore_optimizer(found, &mut optimizer, device)?;
     }

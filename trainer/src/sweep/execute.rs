@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -43,6 +43,9 @@ impl Place {
 /// How often processes are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How often the logs of running runs are read: that costs more, and the processor is wanted elsewhere.
+const READ: Duration = Duration::from_secs(2);
+
 /// A run with the process that works on it, if there is one.
 struct Job<'a> {
     run: &'a PlannedRun,
@@ -68,6 +71,8 @@ pub fn execute(plan: &Plan, place: &Place, show: &mut dyn FnMut(&[Status])) -> a
         jobs.push(Job { run, state, child: None });
     }
     let mut is_told = false;
+    let mut all: Vec<Status> = jobs.iter().map(|job| job.status(place)).collect();
+    let mut read = Instant::now();
     loop {
         for job in &mut jobs {
             job.look(place)?;
@@ -79,7 +84,15 @@ pub fn execute(plan: &Plan, place: &Place, show: &mut dyn FnMut(&[Status])) -> a
         if !is_told {
             start_waiting(&mut jobs, plan.jobs, place)?;
         }
-        let all: Vec<Status> = jobs.iter().map(|job| status(job.run, &place.run(job.run), job.state)).collect();
+        let is_old = read.elapsed() >= READ;
+        for (job, known) in jobs.iter().zip(&mut all) {
+            if job.state != known.state || (is_old && job.state == State::Running) {
+                *known = job.status(place);
+            }
+        }
+        if is_old {
+            read = Instant::now();
+        }
         show(&all);
         if !jobs.iter().any(|job| job.state == State::Running || (job.state == State::Waiting && !is_told)) {
             return Ok(all);
@@ -95,6 +108,10 @@ fn start_waiting(jobs: &mut [Job<'_>], most: usize, place: &Place) -> anyhow::Re
 }
 
 impl Job<'_> {
+    fn status(&self, place: &Place) -> Status {
+        status(self.run, &place.run(self.run), self.state)
+    }
+
     /// Starts the process of a run; it begins anew or goes on, as the folder stands. Where a process that an earlier
     /// sweep left behind is still working on it, that one is waited for.
     fn start(&mut self, place: &Place) -> anyhow::Result<()> {

@@ -13,6 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::linear::transpose_tile;
 use super::packed::Alignment;
+use crate::array::array;
 use crate::exp::exp;
 use crate::model::Sizes;
 use crate::rows::{LANES, Rows};
@@ -212,12 +213,11 @@ fn dot_tiles<S: Simd, const N: usize, const B: usize, const V: usize>(
     head_dim: usize,
     (out, of_head): (&mut [f32], usize),
 ) -> usize {
-    let lanes: [&[S::f32s]; B] =
-        std::array::from_fn(|b| S::as_simd_f32s(&lanes[b * head_dim * LANES..][..head_dim * LANES]).0);
+    let lanes: [&[S::f32s]; B] = array(|b| S::as_simd_f32s(&lanes[b * head_dim * LANES..][..head_dim * LANES]).0);
     for first in (0..LANES).step_by(N) {
         let mut sums = [[[simd.splat_f32s(0.0); V]; N]; B];
         for (d, keys) in keys.chunks_exact(LANES).enumerate() {
-            let x: [[S::f32s; V]; B] = std::array::from_fn(|b| std::array::from_fn(|v| lanes[b][d * V + v]));
+            let x: [[S::f32s; V]; B] = array(|b| array(|v| lanes[b][d * V + v]));
             let keys: &[f32] = &keys[first..first + N];
             for i in 0..N {
                 let key = simd.splat_f32s(keys[i]);
@@ -271,7 +271,7 @@ fn mix_heads<'a, S: Simd, const N: usize, const B: usize, const V: usize>(
     head_dim: usize,
     out: &mut [f32],
 ) -> usize {
-    let weights: [&[S::f32s]; B] = std::array::from_fn(|b| S::as_simd_f32s(&weights[b * of_head..][..of_head]).0);
+    let weights: [&[S::f32s]; B] = array(|b| S::as_simd_f32s(&weights[b * of_head..][..of_head]).0);
     let full = head_dim - head_dim % N;
     for d in (0..full).step_by(N) {
         mix_tile::<S, N, B, V>(simd, values.clone(), weights, d, (out, head_dim));
@@ -292,10 +292,10 @@ fn mix_tile<'a, S: Simd, const N: usize, const B: usize, const V: usize>(
 ) {
     let mut sums = [[[simd.splat_f32s(0.0); V]; N]; B];
     for (block, values) in values.enumerate() {
-        let values: [&[f32]; N] = std::array::from_fn(|i| &values[(d + i) * LANES..][..LANES]);
-        let weights: [&[S::f32s]; B] = std::array::from_fn(|b| &weights[b][block * LANES * V..][..LANES * V]);
+        let values: [&[f32]; N] = array(|i| &values[(d + i) * LANES..][..LANES]);
+        let weights: [&[S::f32s]; B] = array(|b| &weights[b][block * LANES * V..][..LANES * V]);
         for key in 0..LANES {
-            let x: [[S::f32s; V]; B] = std::array::from_fn(|b| std::array::from_fn(|v| weights[b][key * V + v]));
+            let x: [[S::f32s; V]; B] = array(|b| array(|v| weights[b][key * V + v]));
             for i in 0..N {
                 let value = simd.splat_f32s(values[i][key]);
                 for b in 0..B {
@@ -554,10 +554,10 @@ fn outer_tile<S: Simd, const N: usize, const V: usize>(
     turned: &[f32; LANES * LANES],
     into: &mut [f32],
 ) {
-    let lanes: [&[f32]; N] = std::array::from_fn(|i| &lanes[i * LANES..][..LANES]);
+    let lanes: [&[f32]; N] = array(|i| &lanes[i * LANES..][..LANES]);
     let into = S::as_mut_simd_f32s(&mut into[..N * LANES]).0;
     let turned = &S::as_simd_f32s(turned).0[..LANES * V];
-    let mut sums: [[S::f32s; V]; N] = std::array::from_fn(|i| std::array::from_fn(|v| into[i * V + v]));
+    let mut sums: [[S::f32s; V]; N] = array(|i| array(|v| into[i * V + v]));
     for q in 0..LANES {
         for i in 0..N {
             let x = simd.splat_f32s(lanes[i][q]);

@@ -6,6 +6,7 @@
 //!
 //! Every sum has one order, whatever the number of threads, so that equal runs have equal bits.
 
+pub mod adam;
 mod attention;
 mod linear;
 mod packed;
@@ -19,11 +20,10 @@ use crate::model::{LayerWeights, Model, Sizes};
 use crate::norm::rms_norm;
 use crate::rows::Rows;
 use crate::team::Team;
-use linear::{Scratch, input_gradient, weight_gradient};
 use packed::Alignment;
 use pointwise::{gate_gradient, head_norm_gradient, head_products, norm_gradient};
 
-pub use linear::LinearGradient;
+pub use linear::{LinearGradient, Scratch};
 pub use packed::{Packed, Span};
 pub use score::{HeadTape, ScoreGradient, Scores, Targets};
 
@@ -214,13 +214,13 @@ impl<'a> Pass<'a> {
         normed.fit(self.n_tokens, sizes.hidden_size);
         normed_gradient.fit(self.n_tokens, sizes.hidden_size);
 
-        input_gradient(team, &weights.down, stream, inner, Write::Set, s);
+        weights.down.input_gradient(team, stream, inner, s);
         gate_gradient(team, gate_up, inner);
-        weight_gradient(team, stream, inner, &mut gradients.down, s);
+        gradients.down.add(team, stream, inner, s);
 
         rms_norm(team, middle, weights.mlp_norm, sizes.norm_eps, normed);
-        weight_gradient(team, gate_up, normed, &mut gradients.gate_up, s);
-        input_gradient(team, &weights.gate_up, gate_up, normed_gradient, Write::Set, s);
+        gradients.gate_up.add(team, gate_up, normed, s);
+        weights.gate_up.input_gradient(team, gate_up, normed_gradient, s);
         let norm = (&*middle, weights.mlp_norm, sizes.norm_eps);
         norm_gradient(team, norm, normed_gradient, stream, gradients.mlp_norm);
     }
@@ -238,8 +238,8 @@ impl<'a> Pass<'a> {
         let Buffers { aligned_gradient, product, aligned_product, .. } = buffers;
         mixed_gradient.fit(self.n_tokens, sizes.n_heads * sizes.head_dim);
 
-        weight_gradient(team, stream, mixed, &mut gradients.out, s);
-        input_gradient(team, &weights.attention.out, stream, mixed_gradient, Write::Set, s);
+        gradients.out.add(team, stream, mixed, s);
+        weights.attention.out.input_gradient(team, stream, mixed_gradient, s);
         head_products(team, mixed, mixed_gradient, sizes.head_dim, product);
         self.rotate(weights, qkv, rotated, aligned);
         alignment.spread(team, mixed_gradient, aligned_mixed);
@@ -259,8 +259,8 @@ impl<'a> Pass<'a> {
         }
 
         rms_norm(team, start, weights.attention_norm, sizes.norm_eps, normed);
-        weight_gradient(team, rotated, normed, &mut gradients.qkv, s);
-        input_gradient(team, &weights.attention.qkv, rotated, normed_gradient, Write::Set, s);
+        gradients.qkv.add(team, rotated, normed, s);
+        weights.attention.qkv.input_gradient(team, rotated, normed_gradient, s);
         let norm = (&*start, weights.attention_norm, sizes.norm_eps);
         norm_gradient(team, norm, normed_gradient, stream, gradients.attention_norm);
     }

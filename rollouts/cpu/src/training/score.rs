@@ -3,10 +3,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Gradients;
-use super::linear::{LinearGradient, Scratch, input_gradient, weight_gradient};
+use super::linear::{LinearGradient, Scratch};
 use crate::draw::{Normaliser, normalisers};
 use crate::exp::exp;
-use crate::linear::Write;
 use crate::model::Model;
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
@@ -121,9 +120,9 @@ impl Model<'_> {
             let gradient = ScoreGradient { logp: &gradient.logp[rows.clone()], entropy };
             let HeadTape { hidden, logits, normalisers, hidden_gradient, scratch } = &mut *tape;
             slopes(team, logits, chunk, gradient, &normalisers[rows.clone()]);
-            weight_gradient(team, logits, hidden, &mut head, scratch);
+            head.add(team, logits, hidden, scratch);
             hidden_gradient.fit(chunk.ids.len(), hidden.n_features());
-            input_gradient(team, &self.head, logits, hidden_gradient, Write::Set, scratch);
+            self.head.input_gradient(team, logits, hidden_gradient, scratch);
             chunk.predictors.iter().enumerate().for_each(|(row, &to)| total.add_row(to, hidden_gradient, row));
             first = rows.end;
         }
