@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+use std::sync::mpsc::{self, Receiver};
 use std::time::Instant;
 
 use rlvr_policy::Transformer;
@@ -69,11 +71,24 @@ impl Collector<'_> {
         let requests: Vec<Request<'_>> =
             tasks.iter().zip(&prompts).map(|(task, prompt)| Request { id: &task.id, prompt, n }).collect();
         let engine = Engine::new(self.transformer, self.tokenizer, self.sampling, self.limits)?;
-        let completions = engine.generate(&requests, noise, progress)?;
-        let generate_s = start.elapsed().as_secs_f64();
-
-        let (groups, verify_s, interventions) = self.judged(tasks, prompts, completions);
-        Ok(Collected { groups, generate_s, verify_s, interventions })
+        let before = self.panel.interventions();
+        // A group is judged as soon as it is there, while others are still being sampled.
+        let (generate_s, judged) = std::thread::scope(|scope| {
+            let (finished, arriving) = mpsc::channel();
+            let judge = self.judge();
+            let judging = scope.spawn(move || judge.arriving(tasks, &arriving));
+            let generated = engine.generate_each(&requests, noise, progress, &mut |task, completions| {
+                // Where the judge has ended, it has panicked, which joining it tells.
+                let _ = finished.send((task, completions));
+            });
+            drop(finished);
+            let generate_s = start.elapsed().as_secs_f64();
+            let judged = judging.join().unwrap_or_else(|panic| resume_unwind(panic));
+            generated.map(|()| (generate_s, judged))
+        })?;
+        let verify_s = start.elapsed().as_secs_f64() - generate_s;
+        let interventions = since(&before, &self.panel.interventions());
+        Ok(Collected { groups: groups(tasks, prompts, judged), generate_s, verify_s, interventions })
     }
 
     /// The same with bounded thinking: groups, and what became of the thinking of each completion.
@@ -104,6 +119,10 @@ impl Collector<'_> {
         Ok((Collected { groups, generate_s, verify_s, interventions }, thinking))
     }
 
+    fn judge(&self) -> Judge<'_> {
+        Judge { panel: self.panel, reward: self.reward, max_new_tokens: self.limits.max_new_tokens }
+    }
+
     /// Has completions judged and makes groups of them; returns the seconds and the interventions too.
     fn judged(
         &self,
@@ -113,15 +132,46 @@ impl Collector<'_> {
     ) -> (Vec<Group>, f64, BTreeMap<String, Interventions>) {
         let start = Instant::now();
         let before = self.panel.interventions();
-        let span = tracing::info_span!("verify", completions = completions.iter().map(Vec::len).sum::<usize>());
-        let mut judged = span.in_scope(|| self.judge(tasks, &completions)).into_iter();
+        let rollouts = self.judge().rollouts(tasks, completions);
         let interventions = since(&before, &self.panel.interventions());
-        let verify_s = start.elapsed().as_secs_f64();
-        let groups = tasks.iter().zip(prompts).zip(completions).map(|((task, prompt), completions)| {
+        (groups(tasks, prompts, rollouts), start.elapsed().as_secs_f64(), interventions)
+    }
+}
+
+/// Who judges completions, on any thread.
+#[derive(Clone, Copy)]
+struct Judge<'a> {
+    panel: &'a Panel,
+    reward: &'a RewardConfig,
+    max_new_tokens: usize,
+}
+
+impl Judge<'_> {
+    /// Judges groups until no more arrive; returns the rollouts of each task.
+    ///
+    /// Whatever has arrived meanwhile is judged together.
+    fn arriving(&self, tasks: &[&Task], groups: &Receiver<(usize, Vec<Completion>)>) -> Vec<Vec<Rollout>> {
+        let mut all: Vec<Vec<Rollout>> = tasks.iter().map(|_| vec![]).collect();
+        while let Ok(first) = groups.recv() {
+            let (indices, completions): (Vec<usize>, Vec<Vec<Completion>>) =
+                std::iter::once(first).chain(groups.try_iter()).unzip();
+            let of_batch: Vec<&Task> = indices.iter().map(|&i| tasks[i]).collect();
+            let rollouts = self.rollouts(&of_batch, completions);
+            indices.into_iter().zip(rollouts).for_each(|(i, rollouts)| all[i] = rollouts);
+        }
+        all
+    }
+
+    /// Has the completions of each task judged.
+    fn rollouts(&self, tasks: &[&Task], completions: Vec<Vec<Completion>>) -> Vec<Vec<Rollout>> {
+        let n_completions = completions.iter().map(Vec::len).sum::<usize>();
+        let _span = tracing::info_span!("verify", completions = n_completions).entered();
+        let mut judged = self.judge(tasks, &completions).into_iter();
+        let of_task = |completions: Vec<Completion>| {
             let judged = judged.by_ref().take(completions.len()).collect();
-            Group { task: (*task).clone(), prompt, rollouts: self.pay(completions, judged) }
-        });
-        (groups.collect(), verify_s, interventions)
+            self.pay(completions, judged)
+        };
+        completions.into_iter().map(of_task).collect()
     }
 
     /// Has every completion judged by its task's verifier and by those of further parts, in this order.
@@ -153,7 +203,7 @@ impl Collector<'_> {
                 parts: &verdicts[1..],
                 length: Length {
                     n_tokens: completion.ids.len(),
-                    limit: self.limits.max_new_tokens,
+                    limit: self.max_new_tokens,
                     truncated: completion.stop == Stop::Length,
                 },
             })
@@ -169,6 +219,12 @@ impl Collector<'_> {
         };
         completions.into_iter().zip(judged).zip(rewards).map(rollout).collect()
     }
+}
+
+/// Joins tasks with their prompts and rollouts.
+fn groups(tasks: &[&Task], prompts: Vec<Vec<u32>>, rollouts: Vec<Vec<Rollout>>) -> Vec<Group> {
+    let parts = tasks.iter().zip(prompts).zip(rollouts);
+    parts.map(|((task, prompt), rollouts)| Group { task: (*task).clone(), prompt, rollouts }).collect()
 }
 
 /// What happened between two counts.

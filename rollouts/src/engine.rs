@@ -5,7 +5,7 @@
 //! its own noise alone, not on its company, float rounding aside (and with
 //! [`Numerics::BatchInvariant`](rlvr_policy::Numerics) not even that).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rlvr_policy::Transformer;
 use rlvr_verifiers::random::Random;
@@ -116,19 +116,37 @@ impl<'a> Engine<'a> {
         noise: Noise,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Completion>>, RolloutError> {
+        let mut all: Vec<Vec<Completion>> = requests.iter().map(|_| vec![]).collect();
+        self.generate_each(requests, noise, progress, &mut |request, completions| all[request] = completions)?;
+        Ok(all)
+    }
+
+    /// The same, giving away the completions of each request, by its index, as soon as the last of them ends.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Engine::generate`], before anything is given away.
+    pub fn generate_each(
+        &self,
+        requests: &[Request<'_>],
+        noise: Noise,
+        progress: &mut dyn FnMut(usize),
+        finish: &mut dyn FnMut(usize, Vec<Completion>),
+    ) -> Result<(), RolloutError> {
         let _span = tracing::info_span!("generate", requests = requests.len()).entered();
         for request in requests {
             self.check_fits(request)?;
         }
         let model = self.transformer.on_cpu().filter(|_| self.backend == Backend::Fastest);
-        Ok(match model {
-            Some(model) => Run::new(self, CpuDecoder::new(model), requests, noise).complete(progress),
+        match model {
+            Some(model) => Run::new(self, CpuDecoder::new(model), requests, noise).complete(progress, finish),
             None => {
                 let n_rows = requests.iter().map(|request| request.n).sum::<usize>().clamp(1, self.limits.max_rows);
                 let decoder = TorchDecoder::new(self.transformer, n_rows);
-                Run::new(self, decoder, requests, noise).complete(progress)
+                Run::new(self, decoder, requests, noise).complete(progress, finish);
             }
-        })
+        }
+        Ok(())
     }
 
     /// The most tokens of a completion.
@@ -177,6 +195,8 @@ struct Run<'a, D: Decoder> {
     /// The completions being decoded, a row of the decoder each.
     rows: Vec<Row<'a>>,
     finished: Vec<Vec<Option<Completion>>>,
+    /// Requests of which a completion has ended since they were last looked at.
+    ended: BTreeSet<usize>,
 }
 
 impl<'a, D: Decoder> Run<'a, D> {
@@ -190,17 +210,28 @@ impl<'a, D: Decoder> Run<'a, D> {
             decoder,
             rows: vec![],
             finished: requests.iter().map(|request| vec![None; request.n]).collect(),
+            ended: BTreeSet::new(),
         }
     }
 
-    fn complete(mut self, progress: &mut dyn FnMut(usize)) -> Vec<Vec<Completion>> {
+    fn complete(mut self, progress: &mut dyn FnMut(usize), finish: &mut dyn FnMut(usize, Vec<Completion>)) {
         while self.admit(progress) {
             self.decode();
             progress(self.rows.len());
             self.release();
+            self.give_away(finish);
         }
-        let complete = |completion: Option<Completion>| completion.expect("every completion was finished");
-        self.finished.into_iter().map(|group| group.into_iter().map(complete).collect()).collect()
+        self.give_away(finish); // completions of a single token never had a row
+    }
+
+    /// Gives away the requests whose last completion has ended.
+    fn give_away(&mut self, finish: &mut dyn FnMut(usize, Vec<Completion>)) {
+        for request in std::mem::take(&mut self.ended) {
+            if self.finished[request].iter().all(Option::is_some) {
+                let completions = std::mem::take(&mut self.finished[request]);
+                finish(request, completions.into_iter().flatten().collect());
+            }
+        }
     }
 
     /// Fills free rows with waiting completions; says whether there is anything to decode.
@@ -344,6 +375,7 @@ impl<'a, D: Decoder> Run<'a, D> {
             }
         }
         self.finished[row.request][row.index] = Some(completion);
+        self.ended.insert(row.request);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod advantages;
 mod agreement;
+mod arrivals;
 mod bad_input;
 mod bench;
 mod command;

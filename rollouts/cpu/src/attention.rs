@@ -1,7 +1,8 @@
 //! Rotation of queries and keys, and attention of new tokens to their sequence.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
+use crate::array::array;
 use crate::exp::exp;
 use crate::model::{QkNorm, Sizes};
 use crate::rows::{LANES, Rows};
@@ -49,7 +50,7 @@ impl Rotation {
 
     fn turn(&self, team: &Team, sizes: &Sizes, qk_norm: Option<QkNorm<'_>>, sense: Sense, qkv: &mut Rows) {
         let size = sizes.head_dim * LANES;
-        let arch = Arch::new();
+        let arch = team.arch();
         let heads =
             qkv.blocks.iter_mut().zip(&self.cos.blocks).zip(&self.sin.blocks).flat_map(|((block, cos), sin)| {
                 let heads = block.chunks_mut(size).take(sizes.n_heads + sizes.n_kv_heads).enumerate();
@@ -153,7 +154,7 @@ pub(crate) fn attend(
     sequences: &[Sequence],
     mixed: &mut Rows,
 ) {
-    let arch = Arch::new();
+    let arch = team.arch();
     let size = sizes.head_dim * LANES;
     let group = sizes.n_heads / sizes.n_kv_heads;
     let blocks = places.chunks(LANES).zip(&qkv.blocks).zip(&mut mixed.blocks);
@@ -194,92 +195,145 @@ impl WithSimd for Heads<'_> {
 impl Heads<'_> {
     /// `V` vectors make sixteen lanes.
     #[inline(always)]
-    fn rows<S: Simd, const V: usize>(self, simd: S) {
+    fn rows<S: Simd, const V: usize>(mut self, simd: S) {
+        let group = self.sizes.n_heads / self.sizes.n_kv_heads;
+        let mut buffers = Buffers::default();
+        for lane in 0..self.places.len() {
+            let mut head = 0;
+            // Heads side by side, so that the sums of one do not wait for each other alone.
+            while head < group {
+                head += match group - head {
+                    3.. => self.heads::<S, V, 3>(simd, lane, head, &mut buffers),
+                    2 => self.heads::<S, V, 2>(simd, lane, head, &mut buffers),
+                    _ => self.heads::<S, V, 1>(simd, lane, head, &mut buffers),
+                };
+            }
+        }
+    }
+
+    /// Attends with `H` query heads of one row; returns `H`.
+    #[inline(always)]
+    fn heads<S: Simd, const V: usize, const H: usize>(
+        &mut self,
+        simd: S,
+        lane: usize,
+        first: usize,
+        buffers: &mut Buffers,
+    ) -> usize {
+        let Buffers { queries, scores, sums } = buffers;
         let head_dim = self.sizes.head_dim;
+        let width = head_dim.next_multiple_of(LANES);
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut query = vec![0.0; head_dim];
-        let mut scores = vec![];
-        let mut sum = vec![0.0; head_dim.next_multiple_of(LANES)];
-        for (lane, place) in self.places.iter().enumerate() {
-            let sequence = &self.sequences[place.sequence];
-            let heads = self.q.chunks(head_dim * LANES).zip(self.mixed.chunks_mut(head_dim * LANES));
-            for (q, mixed) in heads {
-                let column = q.iter().skip(lane).step_by(LANES);
-                query.iter_mut().zip(column).for_each(|(to, &from)| *to = from * scale);
-                scores.clear();
-                for (cache, n) in sequence.seen(self.layer, place.position) {
-                    score::<S, V>(simd, &query, cache, self.kv_head, n, &mut scores);
-                }
-                let total = softmax_numerators::<S, V>(simd, &mut scores);
-                sum.fill(0.0);
-                let mut rest = scores.as_slice();
-                for (cache, n) in sequence.seen(self.layer, place.position) {
-                    let (weights, after) = rest.split_at(n.next_multiple_of(LANES));
-                    mix::<S>(simd, weights, cache, self.kv_head, n, &mut sum);
-                    rest = after;
-                }
-                let column = mixed.iter_mut().skip(lane).step_by(LANES);
-                column.zip(&sum).for_each(|(to, &from)| *to = from / total);
-            }
+        let place = self.places[lane];
+        let seen = || self.sequences[place.sequence].seen(self.layer, place.position);
+        let n_scores: usize = seen().map(|(_, n)| n.next_multiple_of(LANES)).sum();
+        let features = first * head_dim * LANES..(first + H) * head_dim * LANES;
+
+        queries.clear();
+        queries.extend(self.q[features.clone()].iter().skip(lane).step_by(LANES).map(|q| q * scale));
+        scores.resize(H * n_scores, 0.0);
+        let mut start = 0;
+        for (cache, n) in seen() {
+            score::<S, V, H>(simd, queries, (cache, self.kv_head, n), scores, start);
+            start += n.next_multiple_of(LANES);
         }
+        let mut totals = [0.0; H];
+        for (scores, total) in scores.chunks_exact_mut(n_scores).zip(&mut totals) {
+            *total = softmax_numerators::<S, V>(simd, scores);
+        }
+        sums.clear();
+        sums.resize(H * width, 0.0);
+        let mut start = 0;
+        for (cache, n) in seen() {
+            mix::<S, H>(simd, (scores, start), (cache, self.kv_head, n), sums);
+            start += n.next_multiple_of(LANES);
+        }
+        let mut column = self.mixed[features].iter_mut().skip(lane).step_by(LANES);
+        for (sums, total) in sums.chunks_exact(width).zip(totals) {
+            column.by_ref().zip(&sums[..head_dim]).for_each(|(to, &from)| *to = from / total);
+        }
+        H
     }
 }
 
-/// Appends the products of a query with the first `n` keys of a head, filled up to sixteen with −∞.
+/// Memory kept from one row to the next.
+#[derive(Default)]
+struct Buffers {
+    /// `[H, head_dim]`.
+    queries: Vec<f32>,
+    /// `[H, ·]`.
+    scores: Vec<f32>,
+    /// `[H, head_dim]`, filled up to sixteen.
+    sums: Vec<f32>,
+}
+
+/// Writes the products of queries with the first `n` keys of a head from `start` on, filled up to sixteen with −∞.
 #[inline(always)]
-fn score<S: Simd, const V: usize>(
+fn score<S: Simd, const V: usize, const H: usize>(
     simd: S,
-    query: &[f32],
-    cache: &LayerCache,
-    head: usize,
-    n: usize,
-    scores: &mut Vec<f32>,
+    queries: &[f32],
+    (cache, head, n): (&LayerCache, usize, usize),
+    scores: &mut [f32],
+    start: usize,
 ) {
-    let start = scores.len();
     let n_blocks = n.div_ceil(LANES);
-    scores.resize(start + n_blocks * LANES, 0.0);
-    let out = S::as_mut_simd_f32s(&mut scores[start..]).0;
-    // Two blocks at a time, so that the sums of one do not wait for each other alone.
     let mut block = 0;
-    while block + 2 <= n_blocks {
-        let keys = [cache.keys(block, head), cache.keys(block + 1, head)].map(|keys| S::as_simd_f32s(keys).0);
-        let sums = dots::<S, V, 2>(simd, query, keys);
-        out[block * V..(block + 1) * V].copy_from_slice(&sums[0]);
-        out[(block + 1) * V..(block + 2) * V].copy_from_slice(&sums[1]);
-        block += 2;
+    while block < n_blocks {
+        let at = start + block * LANES;
+        block += match (V, n_blocks - block) {
+            (1, 4..) => dots::<S, V, H, 4>(simd, queries, array(|b| cache.keys(block + b, head)), scores, at),
+            (1, 2..) => dots::<S, V, H, 2>(simd, queries, array(|b| cache.keys(block + b, head)), scores, at),
+            _ => dots::<S, V, H, 1>(simd, queries, [cache.keys(block, head)], scores, at),
+        };
     }
-    if block < n_blocks {
-        let keys = [S::as_simd_f32s(cache.keys(block, head)).0];
-        out[block * V..].copy_from_slice(&dots::<S, V, 1>(simd, query, keys)[0]);
+    for scores in scores.chunks_exact_mut(scores.len() / H) {
+        scores[start + n..start + n_blocks * LANES].fill(f32::NEG_INFINITY);
     }
-    scores[start + n..].fill(f32::NEG_INFINITY);
 }
 
+/// Writes the products of `H` queries with `B` blocks of keys; returns `B`.
 #[inline(always)]
-fn dots<S: Simd, const V: usize, const B: usize>(simd: S, query: &[f32], keys: [&[S::f32s]; B]) -> [[S::f32s; V]; B] {
-    let keys = keys.map(|keys| &keys[..query.len() * V]);
-    let mut sums = [[simd.splat_f32s(0.0); V]; B];
-    for (d, &q) in query.iter().enumerate() {
-        let q = simd.splat_f32s(q);
-        for b in 0..B {
-            for v in 0..V {
-                sums[b][v] = simd.mul_add_f32s(q, keys[b][d * V + v], sums[b][v]);
+fn dots<S: Simd, const V: usize, const H: usize, const B: usize>(
+    simd: S,
+    queries: &[f32],
+    keys: [&[f32]; B],
+    scores: &mut [f32],
+    start: usize,
+) -> usize {
+    let head_dim = queries.len() / H;
+    let queries: [&[f32]; H] = array(|h| &queries[h * head_dim..][..head_dim]);
+    let keys: [&[S::f32s]; B] = array(|b| &S::as_simd_f32s(keys[b]).0[..head_dim * V]);
+    let mut sums = [[[simd.splat_f32s(0.0); V]; B]; H];
+    for d in 0..head_dim {
+        let keys: [[S::f32s; V]; B] = array(|b| array(|v| keys[b][d * V + v]));
+        for h in 0..H {
+            let q = simd.splat_f32s(queries[h][d]);
+            for b in 0..B {
+                for v in 0..V {
+                    sums[h][b][v] = simd.mul_add_f32s(q, keys[b][v], sums[h][b][v]);
+                }
             }
         }
     }
-    sums
+    let n_scores = scores.len() / H;
+    for (h, sums) in sums.iter().enumerate() {
+        let out = S::as_mut_simd_f32s(&mut scores[h * n_scores + start..][..B * LANES]).0;
+        out.iter_mut().zip(sums.iter().flatten()).for_each(|(out, &sum)| *out = sum);
+    }
+    B
 }
 
 /// Turns scores into `exp(score − max)` and returns their sum; what is −∞ becomes 0.
 #[inline(always)]
 fn softmax_numerators<S: Simd, const V: usize>(simd: S, scores: &mut [f32]) -> f32 {
-    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sixteen = S::as_mut_simd_f32s(scores).0;
-    let mut sums = [simd.splat_f32s(0.0); V];
     let lowest = simd.splat_f32s(f32::MIN);
+    let largest = sixteen.iter().fold(lowest, |max, &x| simd.max_f32s(max, x));
+    let max = simd.splat_f32s(simd.reduce_max_f32s(largest));
+    let mut sums = [simd.splat_f32s(0.0); V];
     for vectors in sixteen.chunks_exact_mut(V) {
         for (x, sum) in vectors.iter_mut().zip(&mut sums) {
-            let exponential = exp(simd, simd.sub_f32s(*x, simd.splat_f32s(max)));
+            let exponential = exp(simd, simd.sub_f32s(*x, max));
             *x = simd.select_f32s(simd.less_than_f32s(*x, lowest), simd.splat_f32s(0.0), exponential);
             *sum = simd.add_f32s(*sum, *x);
         }
@@ -290,40 +344,59 @@ fn softmax_numerators<S: Simd, const V: usize>(simd: S, scores: &mut [f32]) -> f
     lanes.iter().sum()
 }
 
-/// Adds the first `n` values of a head to `sum`, each times its weight.
+/// Adds the first `n` values of a head to the sums of `H` query heads, each times its weight there.
 #[inline(always)]
-fn mix<S: Simd>(simd: S, weights: &[f32], cache: &LayerCache, head: usize, n: usize, sum: &mut [f32]) {
-    let width = sum.len();
-    let sum = S::as_mut_simd_f32s(sum).0;
-    for (block, weights) in weights[..n].chunks(LANES).enumerate() {
-        let values = cache.values(block, head).chunks_exact(width);
-        match sum.len() {
-            4 => mix_block::<S, 4>(simd, weights, values, sum),
-            8 => mix_block::<S, 8>(simd, weights, values, sum),
-            _ => sum_block(simd, weights, values, sum),
+fn mix<S: Simd, const H: usize>(
+    simd: S,
+    (weights, start): (&[f32], usize),
+    (cache, head, n): (&LayerCache, usize, usize),
+    sums: &mut [f32],
+) {
+    let n_scores = weights.len() / H;
+    for block in 0..n.div_ceil(LANES) {
+        let n = LANES.min(n - block * LANES);
+        let weights: [&[f32]; H] = array(|h| &weights[h * n_scores + start + block * LANES..][..n]);
+        let values = S::as_simd_f32s(cache.values(block, head)).0;
+        let sums = S::as_mut_simd_f32s(sums).0;
+        // The sums of the usual head sizes stay in registers.
+        match sums.len() / H {
+            4 => mix_block::<S, H, 4>(simd, weights, values, sums),
+            8 => mix_block::<S, H, 8>(simd, weights, values, sums),
+            width => (0..width).for_each(|v| mix_column::<S, H>(simd, weights, (values, v, width), sums)),
         }
     }
 }
 
-/// The sums of the usual head sizes stay in registers.
 #[inline(always)]
-fn mix_block<'a, S: Simd, const V: usize>(
+fn mix_block<S: Simd, const H: usize, const W: usize>(
     simd: S,
-    weights: &[f32],
-    values: impl Iterator<Item = &'a [f32]>,
-    sum: &mut [S::f32s],
+    weights: [&[f32]; H],
+    values: &[S::f32s],
+    sums: &mut [S::f32s],
 ) {
-    let mut sums: [S::f32s; V] = std::array::from_fn(|v| sum[v]);
-    sum_block::<S>(simd, weights, values, &mut sums);
-    sum.copy_from_slice(&sums);
+    let mut own: [[S::f32s; W]; H] = array(|h| array(|v| sums[h * W + v]));
+    for (key, values) in values.chunks_exact(W).take(weights[0].len()).enumerate() {
+        for h in 0..H {
+            let weight = simd.splat_f32s(weights[h][key]);
+            for v in 0..W {
+                own[h][v] = simd.mul_add_f32s(weight, values[v], own[h][v]);
+            }
+        }
+    }
+    sums.iter_mut().zip(own.iter().flatten()).for_each(|(sum, &own)| *sum = own);
 }
 
 #[inline(always)]
-fn sum_block<'a, S: Simd>(simd: S, weights: &[f32], values: impl Iterator<Item = &'a [f32]>, sum: &mut [S::f32s]) {
-    for (&weight, values) in weights.iter().zip(values) {
-        let weight = simd.splat_f32s(weight);
-        for (sum, &value) in sum.iter_mut().zip(S::as_simd_f32s(values).0) {
-            *sum = simd.mul_add_f32s(weight, value, *sum);
+fn mix_column<S: Simd, const H: usize>(
+    simd: S,
+    weights: [&[f32]; H],
+    (values, v, width): (&[S::f32s], usize, usize),
+    sums: &mut [S::f32s],
+) {
+    for (h, weights) in weights.iter().enumerate() {
+        let sum = &mut sums[h * width + v];
+        for (&weight, &value) in weights.iter().zip(values.iter().skip(v).step_by(width)) {
+            *sum = simd.mul_add_f32s(simd.splat_f32s(weight), value, *sum);
         }
     }
 }

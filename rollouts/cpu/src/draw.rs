@@ -3,7 +3,7 @@
 //! A token is drawn by inverting the cumulative distribution at one number of `[0, 1)`. One pass over the logits finds
 //! the maximum, the sum and the entropy of every stretch of the vocabulary; a second one looks at a single stretch.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::exp::exp;
 use crate::rows::{LANES, Rows};
@@ -92,7 +92,7 @@ pub(crate) fn normalisers(team: &Team, logits: &Rows, temperature: f32) -> Vec<N
 
 /// Summarises every stretch of every sixteen rows, rows first.
 fn summarise(team: &Team, logits: &Rows, temperature: f32) -> Vec<Summary> {
-    let arch = Arch::new();
+    let arch = team.arch();
     let n_stretches = logits.n_features().div_ceil(STRETCH);
     let mut summaries = vec![Summary::default(); n_stretches * logits.blocks.len()];
     let stretches = logits.blocks.iter().flat_map(|block| block.chunks(STRETCH * LANES));

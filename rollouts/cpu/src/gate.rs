@@ -1,6 +1,6 @@
 //! SwiGLU (Shazeer 2020, arXiv:2002.05202).
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::exp::exp;
 use crate::rows::{LANES, Rows};
@@ -12,7 +12,7 @@ const PIECE: usize = 256;
 /// Computes `y = silu(gate) · up` from `gate_up`, which holds the features of `gate` and then those of `up`.
 pub(crate) fn silu_mul(team: &Team, gate_up: &Rows, y: &mut Rows) {
     let half = y.n_features() * LANES;
-    let arch = Arch::new();
+    let arch = team.arch();
     let pieces = gate_up.blocks.iter().zip(&mut y.blocks).flat_map(|(gate_up, y)| {
         let (gate, up) = gate_up.split_at(half);
         let size = PIECE * LANES;

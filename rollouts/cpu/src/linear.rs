@@ -4,7 +4,7 @@
 //! and multiplied into as many sums as registers can hold: 24 with 32 registers, 12 with 16. The matrix is read as the
 //! trainer keeps it, each of its rows a stream that the processor fetches ahead; nothing is packed or copied.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::array::array;
 use crate::rows::{LANES, Rows};
@@ -94,7 +94,7 @@ impl<'a> Linear<'a> {
             }
         }
         pieces.sort_by_key(|piece| piece.first);
-        let arch = Arch::new();
+        let arch = team.arch();
         team.for_each(pieces, |piece| arch.dispatch(piece));
     }
 }

@@ -204,3 +204,95 @@ fn place(tokens: &[NewToken], sequences: &mut [Sequence]) -> Vec<Place> {
     );
     places
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use pulp::Arch;
+
+    use super::*;
+
+    /// Weights of a tiny model, one after the other.
+    pub(crate) struct Parameters(Vec<f32>);
+
+    pub(crate) const SIZES: Sizes = Sizes {
+        n_layers: 2,
+        hidden_size: 20,
+        intermediate_size: 36,
+        n_heads: 6,
+        n_kv_heads: 2,
+        head_dim: 10,
+        norm_eps: 1e-5,
+    };
+    pub(crate) const VOCABULARY: usize = 37;
+
+    impl Parameters {
+        pub(crate) fn new() -> Self {
+            let number = |i: usize| (i * 2_654_435_761 % 10_007) as f32 / 10_007.0 - 0.5;
+            Self((0..20_000).map(number).collect())
+        }
+
+        pub(crate) fn model(&self) -> Model<'_> {
+            let mut rest = self.0.as_slice();
+            let mut next = |n: usize| {
+                let (now, later) = rest.split_at(n);
+                rest = later;
+                now
+            };
+            let (d, f, q) = (SIZES.hidden_size, SIZES.intermediate_size, SIZES.n_heads * SIZES.head_dim);
+            let qkv = q + 2 * SIZES.n_kv_heads * SIZES.head_dim;
+            let layers = (0..SIZES.n_layers).map(|_| LayerWeights {
+                attention_norm: next(d),
+                attention: AttentionWeights {
+                    qkv: Linear::new(next(qkv * d), Some(next(qkv)), d),
+                    qk_norm: Some(QkNorm { q: next(SIZES.head_dim), k: next(SIZES.head_dim) }),
+                    out: Linear::new(next(d * q), None, q),
+                },
+                mlp_norm: next(d),
+                gate_up: Linear::new(next(2 * f * d), None, d),
+                down: Linear::new(next(d * f), None, f),
+            });
+            Model {
+                layers: layers.collect(),
+                frequencies: (0..SIZES.head_dim / 2).map(|i| 0.5_f32.powi(i as i32)).collect(),
+                embedding: next(VOCABULARY * d),
+                norm: next(d),
+                head: Linear::new(next(VOCABULARY * d), None, d),
+                sizes: SIZES,
+            }
+        }
+    }
+
+    /// The kinds of vectors that this processor has.
+    pub(crate) fn archs() -> Vec<Arch> {
+        let mut archs = vec![Arch::new(), Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        archs
+    }
+
+    /// Logits after prompts and two more tokens each.
+    fn logits(team: &Team) -> Vec<f32> {
+        let parameters = Parameters::new();
+        let model = parameters.model();
+        let prompts: [&[u32]; 3] = [&[3, 1, 4], &[1; 33], &[5]];
+        let (mut sequences, mut logits) = model.prefill(team, &prompts);
+        let mut all: Vec<f32> = (0..3).flat_map(|row| logits.row(row)).collect();
+        let mut workspace = Workspace::default();
+        for id in [9, 26] {
+            let tokens: Vec<NewToken> = (0..3).map(|sequence| NewToken { id, sequence }).collect();
+            let hidden = model.forward(team, &mut workspace, &tokens, &mut sequences);
+            model.logits(team, hidden, &mut logits);
+            all.extend((0..3).flat_map(|row| logits.row(row)));
+        }
+        all
+    }
+
+    #[test]
+    fn vectors_of_any_width_give_the_same_bits() {
+        let expected = logits(&Team::new(1));
+        for arch in archs() {
+            let found = logits(&Team::new(2).with_arch(arch));
+            assert!(found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()), "{arch:?}");
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467).
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
 
 /// Computes `y = x / sqrt(mean(x²) + eps) · weight` for each row.
 pub(crate) fn rms_norm(team: &Team, x: &Rows, weight: &[f32], eps: f32, y: &mut Rows) {
-    let arch = Arch::new();
+    let arch = team.arch();
     let blocks = x.blocks.iter().zip(&mut y.blocks);
     team.for_each(blocks, |(x, y)| arch.dispatch(Block { x, weight, eps, y }));
 }

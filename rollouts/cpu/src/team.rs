@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use pulp::Arch;
+
 /// How long a member waits awake for the next job.
 const AWAKE: Duration = Duration::from_micros(300);
 
@@ -20,6 +22,7 @@ pub struct Team {
     members: Vec<JoinHandle<()>>,
     /// One job at a time, whoever calls.
     turn: Mutex<()>,
+    arch: Arch,
 }
 
 type Job = dyn Fn(usize) + Sync;
@@ -68,7 +71,19 @@ impl Team {
             std::thread::Builder::new().name(format!("decode-{i}")).spawn(move || shared.serve()).ok()
         };
         let members = (1..n_threads).filter_map(start).collect();
-        Self { shared, members, turn: Mutex::new(()) }
+        Self { shared, members, turn: Mutex::new(()), arch: Arch::new() }
+    }
+
+    /// Works with vectors of a given kind, such as those of an older processor.
+    #[cfg(test)]
+    pub(crate) fn with_arch(mut self, arch: Arch) -> Self {
+        self.arch = arch;
+        self
+    }
+
+    /// Returns the kind of vectors to work with: the widest that the processor has.
+    pub(crate) fn arch(&self) -> Arch {
+        self.arch
     }
 
     /// Returns the number of threads, the calling one included.

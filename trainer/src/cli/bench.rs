@@ -134,7 +134,7 @@ struct Sizes {
     #[arg(long, value_name = "N", default_value_t = 3)]
     repeat: usize,
     /// Tokens forwarded at a time in training.
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    #[arg(long, value_name = "N", default_value_t = 1024)]
     tokens_per_micro_batch: usize,
     /// The recipe whose loss is trained with; grpo scores under a reference policy, too.
     #[arg(long, value_name = "NAME", default_value = "grpo", value_parser = recipe)]

@@ -1,6 +1,6 @@
 //! The step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), in one pass over memory.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::rows::LANES;
 use crate::team::Team;
@@ -59,7 +59,7 @@ impl AdamW {
         let Moments { weight, gradient, first, second } = parameter;
         let n = weight.len();
         assert!([gradient.len(), first.len(), second.len()] == [n; 3], "a moment for each weight");
-        let arch = Arch::new();
+        let arch = team.arch();
         let mut squares = vec![Squares::default(); n.div_ceil(PIECE)];
         let moments = first.chunks_mut(PIECE).zip(second.chunks_mut(PIECE));
         let pieces = weight.chunks_mut(PIECE).zip(gradient.chunks(PIECE)).zip(moments).zip(&mut squares);
@@ -75,7 +75,7 @@ impl AdamW {
 
 /// Computes the sum of squares.
 pub fn square_sum(team: &Team, numbers: &[f32]) -> f64 {
-    let arch = Arch::new();
+    let arch = team.arch();
     let mut sums = vec![0.0; numbers.len().div_ceil(PIECE)];
     team.for_each(numbers.chunks(PIECE).zip(&mut sums), |(numbers, sum)| *sum = arch.dispatch(SquareSum(numbers)));
     sums.iter().sum()

@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::linear::transpose_tile;
 use super::packed::Alignment;
@@ -31,7 +31,7 @@ pub(super) fn attend(
     let heads = Heads::of(sizes);
     mixed.fit(qkv.n_rows(), sizes.n_heads * sizes.head_dim);
     lse.fit(qkv.n_rows(), sizes.n_heads);
-    let arch = Arch::new();
+    let arch = team.arch();
     // A piece is a block of queries with the heads that share keys.
     let blocks = (0..alignment.spans.len()).flat_map(|span| alignment.blocks(span).map(move |block| (span, block)));
     let pieces = blocks.zip(mixed.blocks.iter_mut().zip(&mut lse.blocks)).flat_map(|((span, block), (mixed, lse))| {
@@ -329,7 +329,7 @@ impl Backward<'_> {
     pub(super) fn run(&self, team: &Team, sizes: &Sizes, alignment: &Alignment<'_>, gradient: &mut Rows) {
         let heads = Heads::of(sizes);
         gradient.fit(self.qkv.n_rows(), self.qkv.n_features());
-        let arch = Arch::new();
+        let arch = team.arch();
         let pieces = pieces(alignment, heads, &mut gradient.blocks);
         // What completions say of their prompt's keys is added up afterwards, in their order.
         let mut of_prompts: Vec<Vec<f32>> = vec![vec![]; alignment.spans.len() * heads.n_kv_heads];

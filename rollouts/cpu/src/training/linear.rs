@@ -1,6 +1,6 @@
 //! The backward pass of matrix products.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::array::array;
 use crate::linear::{Linear, Write, products, vectors};
@@ -60,7 +60,7 @@ impl LinearGradient<'_> {
         assert_eq!((self.weight.len(), dy.blocks.len()), (n_in * n_out, x.blocks.len()));
         turn(team, x, &mut scratch.turned);
         let turned = &scratch.turned;
-        let arch = Arch::new();
+        let arch = team.arch();
         let outputs = n_out.div_ceil(4 * team.n_threads()).next_multiple_of(24).min(OUTPUTS);
         team.for_each(self.weight.chunks_mut(outputs * n_in).enumerate(), |(i, weight)| {
             let dy = outputs_of(dy, i * outputs, weight.len() / n_in);
@@ -160,7 +160,7 @@ fn add<S: Simd, const V: usize>(simd: S, sums: &[S::f32s; V], to: &mut [f32]) {
 
 /// Writes `[n, n_in]` as `[n_in, n]`.
 fn transpose(team: &Team, matrix: &[f32], n_in: usize, into: &mut [f32]) {
-    let arch = Arch::new();
+    let arch = team.arch();
     let n = matrix.len() / n_in;
     team.for_each(into.chunks_mut(LANES * n).enumerate(), |(i, columns)| {
         arch.dispatch(Columns { matrix: &matrix[i * LANES..], n_in, columns, n });
@@ -234,7 +234,7 @@ fn exchange<const BIT: usize>(tile: &mut [[f32; LANES]; LANES]) {
 /// Puts the features into the lanes and the rows, filled up to sixteen, one after the other.
 fn turn(team: &Team, x: &Rows, turned: &mut Rows) {
     turned.fit(x.n_features(), x.blocks.len() * LANES);
-    let arch = Arch::new();
+    let arch = team.arch();
     team.for_each(turned.blocks.iter_mut().enumerate(), |(i, to)| {
         arch.dispatch(Features { x, first: i * LANES, to });
     });

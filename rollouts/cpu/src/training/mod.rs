@@ -336,3 +336,83 @@ fn embed(embedding: &[f32], ids: &[u32], width: usize, x: &mut Rows) {
     }
     x.clear_padding();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::tests::{Parameters, archs};
+
+    const SPANS: [(usize, Option<usize>); 5] = [(5, None), (20, Some(0)), (17, Some(0)), (33, None), (1, Some(3))];
+
+    fn spans() -> Vec<Span> {
+        let mut start = 0;
+        let span = |(length, prompt): (usize, Option<usize>)| {
+            start += length;
+            let position = prompt.map_or(0, |prompt| SPANS[prompt].0);
+            Span { start: start - length, length, position, prompt }
+        };
+        SPANS.map(span).to_vec()
+    }
+
+    /// Scores and all gradients, the gradients of a model's matrices one after the other.
+    fn pass(team: &Team) -> (Scores, Vec<f32>) {
+        let parameters = Parameters::new();
+        let model = parameters.model();
+        let spans = spans();
+        let n: usize = spans.iter().map(|span| span.length).sum();
+        let ids: Vec<u32> = (0..n as u32).map(|i| i * 7 % 37).collect();
+        let predictors: Vec<usize> = (0..n).step_by(2).collect();
+        let targets: Vec<u32> = predictors.iter().map(|&row| row as u32 * 5 % 37).collect();
+        let slopes: Vec<f32> = (0..targets.len()).map(|i| (i as f32).sin()).collect();
+        let packed = Packed { ids: &ids, spans: &spans };
+        let targets = Targets { ids: &targets, predictors: &predictors, temperature: 0.8 };
+        let (mut tape, mut head) = (Tape::default(), HeadTape::default());
+        let hidden = model.forward_packed(team, &packed, &mut tape, Remember::Everything);
+        let scores = model.score(team, hidden, targets, &mut head);
+
+        let mut memory = vec![0.0; 20_000];
+        let mut rest = memory.as_mut_slice();
+        let mut gradients = gradients(&model, &mut rest);
+        let gradient = ScoreGradient { logp: &slopes, entropy: Some(&slopes) };
+        let by_hidden = model.score_backward(team, (tape.hidden(), targets), gradient, &mut head, &mut gradients);
+        model.backward_packed(team, &packed, &mut tape, &by_hidden, &mut gradients);
+        (scores, memory)
+    }
+
+    fn gradients<'a>(model: &Model<'_>, rest: &mut &'a mut [f32]) -> Gradients<'a> {
+        let mut next = |n: usize| {
+            let (now, later) = std::mem::take(rest).split_at_mut(n);
+            *rest = later;
+            now
+        };
+        let layers = model.layers.iter().map(|layer| {
+            let qkv = &layer.attention.qkv;
+            LayerGradients {
+                attention_norm: next(layer.attention_norm.len()),
+                qkv: LinearGradient { weight: next(qkv.weight().len()), bias: Some(next(qkv.n_out())) },
+                qk_norm: Some((next(model.sizes.head_dim), next(model.sizes.head_dim))),
+                out: LinearGradient { weight: next(layer.attention.out.weight().len()), bias: None },
+                mlp_norm: next(layer.mlp_norm.len()),
+                gate_up: LinearGradient { weight: next(layer.gate_up.weight().len()), bias: None },
+                down: LinearGradient { weight: next(layer.down.weight().len()), bias: None },
+            }
+        });
+        let layers = layers.collect();
+        let (embedding, norm) = (next(model.embedding.len()), next(model.norm.len()));
+        Gradients { embedding, layers, norm, head: Some(next(model.head.weight().len())) }
+    }
+
+    #[test]
+    fn threads_change_no_bit_and_vectors_of_any_width_agree() {
+        let (scores, gradients) = pass(&Team::new(1));
+        assert_eq!(pass(&Team::new(3)), (scores.clone(), gradients.clone()));
+        let size = gradients.iter().fold(0.0_f32, |max, x| max.max(x.abs()));
+        assert!(size > 0.1, "{size}");
+        for arch in archs() {
+            let (others, found) = pass(&Team::new(2).with_arch(arch));
+            assert_eq!(others, scores, "{arch:?}");
+            let far = found.iter().zip(&gradients).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-5 * size, "{arch:?}: {far}");
+        }
+    }
+}

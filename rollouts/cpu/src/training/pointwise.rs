@@ -1,6 +1,6 @@
 //! Backward passes of what happens to each token by itself: norms, gates, rotation.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use crate::exp::exp;
 use crate::rows::{LANES, Rows};
@@ -17,7 +17,7 @@ pub(super) fn norm_gradient(
     dx: &mut Rows,
     weight_gradient: &mut [f32],
 ) {
-    let arch = Arch::new();
+    let arch = team.arch();
     let mut of_blocks = vec![0.0; x.blocks.len() * weight.len()];
     let blocks = x.blocks.iter().zip(&dy.blocks).zip(dx.blocks.iter_mut().zip(of_blocks.chunks_mut(weight.len())));
     team.for_each(blocks, |((x, dy), (dx, of_block))| {
@@ -42,7 +42,7 @@ pub(super) fn head_norm_gradient(
     dy: &mut Rows,
     weight_gradient: &mut [f32],
 ) {
-    let arch = Arch::new();
+    let arch = team.arch();
     let size = weight.len() * LANES;
     let features = first * LANES..(first + n * weight.len()) * LANES;
     let mut of_blocks = vec![0.0; x.blocks.len() * weight.len()];
@@ -119,7 +119,7 @@ pub(super) fn gate_gradient(team: &Team, gate_up: &mut Rows, inner: &mut Rows) {
     /// Features handled by one piece of work.
     const PIECE: usize = 256;
     let half = inner.n_features() * LANES;
-    let arch = Arch::new();
+    let arch = team.arch();
     let pieces = gate_up.blocks.iter_mut().zip(&mut inner.blocks).flat_map(|(gate_up, inner)| {
         let (gate, up) = gate_up.split_at_mut(half);
         let size = PIECE * LANES;
@@ -156,7 +156,7 @@ impl WithSimd for Gate<'_> {
 /// Computes for each head the product of two rows of heads: `Σ_d a · b`, `[H]`.
 pub(super) fn head_products(team: &Team, a: &Rows, b: &Rows, head_dim: usize, products: &mut Rows) {
     products.fit(a.n_rows(), a.n_features() / head_dim);
-    let arch = Arch::new();
+    let arch = team.arch();
     let blocks = a.blocks.iter().zip(&b.blocks).zip(&mut products.blocks);
     team.for_each(blocks, |((a, b), products)| {
         let size = head_dim * LANES;

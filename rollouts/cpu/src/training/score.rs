@@ -1,6 +1,6 @@
 //! The head: log-probabilities and entropies of given tokens, and its backward pass.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::Gradients;
 use super::linear::{LinearGradient, Scratch};
@@ -140,7 +140,7 @@ fn slopes(
 ) {
     /// Tokens of the vocabulary handled by one piece of work.
     const PIECE: usize = 1024;
-    let arch = Arch::new();
+    let arch = team.arch();
     let scale = 1.0 / targets.temperature;
     let lanes: Vec<Lanes> = (0..logits.blocks.len()).map(|block| Lanes::of(block, gradient, normalisers)).collect();
     let pieces = logits.blocks.iter_mut().zip(&lanes);

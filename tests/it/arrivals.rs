@@ -1,0 +1,85 @@
+//! Whatever comes together in a batch, every completion is what it would be alone.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed};
+use rlvr_policy::Transformer;
+use rlvr_rollouts::engine::{Backend, Request};
+use rlvr_rollouts::rollout::Completion;
+use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
+
+use crate::tiny::tiny_transformer;
+
+/// Requests, and how they are answered.
+#[derive(Clone, Debug)]
+struct Case {
+    /// The ids of each prompt, and how many completions it gets.
+    requests: Vec<(Vec<u32>, usize)>,
+    limits: GenerationLimits,
+    sampling: Sampling,
+    seed: u64,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let requests = prop::collection::vec((prop::collection::vec(0..28_u32, 1..40), 1..6_usize), 1..7);
+    let stops = prop::sample::subsequence(vec!["e", "ab", " =", "zz"], 0..3);
+    let limits = (1..25_usize, stops, any::<bool>(), 1..40_usize).prop_map(
+        |(max_new_tokens, stops, ignore_stop_ids, max_rows)| GenerationLimits {
+            max_new_tokens,
+            stop_strings: stops.into_iter().map(str::to_owned).collect(),
+            ignore_stop_ids,
+            max_rows,
+        },
+    );
+    let sampling = (prop::sample::select(vec![0.0, 0.7, 1.0]), prop::sample::select(vec![1.0, 0.9]))
+        .prop_map(|(temperature, top_p)| Sampling { temperature, top_p, ..Sampling::default() });
+    (requests, limits, sampling, 0..1000_u64).prop_map(|(requests, limits, sampling, seed)| Case {
+        requests,
+        limits,
+        sampling,
+        seed,
+    })
+}
+
+fn answers(transformer: &Transformer, case: &Case, backend: Backend) -> Vec<Vec<Completion>> {
+    let tokenizer = Tokenizer::characters("abcdefghijklmnopqrstuvwxyz =").expect("different characters");
+    let engine = Engine::new(transformer, &tokenizer, &case.sampling, &case.limits).expect("good settings");
+    let ids: Vec<String> = (0..case.requests.len()).map(|i| format!("task {i}")).collect();
+    let requests: Vec<Request<'_>> =
+        ids.iter().zip(&case.requests).map(|(id, (prompt, n))| Request { id, prompt, n: *n }).collect();
+    let noise = Noise { seed: case.seed, step: 1 };
+    engine.with_backend(backend).generate(&requests, noise, &mut |_| {}).expect("prompts that fit")
+}
+
+fn fixed(cases: u32) -> Config {
+    Config { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..Config::default() }
+}
+
+proptest! {
+    #![proptest_config(fixed(48))]
+
+    #[test]
+    fn company_changes_no_bit(case in cases()) {
+        for family in ["llama", "qwen3"] {
+            let transformer = tiny_transformer(family, 3);
+            let alone = Case { limits: GenerationLimits { max_rows: 1, ..case.limits.clone() }, ..case.clone() };
+            let (together, alone) = (
+                answers(&transformer, &case, Backend::Fastest),
+                answers(&transformer, &alone, Backend::Fastest),
+            );
+            prop_assert_eq!(together, alone);
+        }
+    }
+
+    #[test]
+    fn kernels_draw_what_libtorch_draws(case in cases()) {
+        let transformer = tiny_transformer("qwen2", 3);
+        let ours = answers(&transformer, &case, Backend::Fastest);
+        let reference = answers(&transformer, &case, Backend::Libtorch);
+        for (ours, reference) in ours.iter().flatten().zip(reference.iter().flatten()) {
+            prop_assert_eq!((&ours.ids, ours.stop, &ours.text), (&reference.ids, reference.stop, &reference.text));
+            for (ours, reference) in ours.logp.iter().zip(&reference.logp) {
+                prop_assert!((ours - reference).abs() < 1e-4, "{ours} and {reference}");
+            }
+        }
+    }
+}
