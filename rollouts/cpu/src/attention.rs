@@ -328,7 +328,10 @@ fn dots<S: Simd, const V: usize, const H: usize, const B: usize>(
 fn softmax_numerators<S: Simd, const V: usize>(simd: S, scores: &mut [f32]) -> f32 {
     let sixteen = S::as_mut_simd_f32s(scores).0;
     let lowest = simd.splat_f32s(f32::MIN);
-    let largest = sixteen.iter().fold(lowest, |max, &x| simd.max_f32s(max, x));
+    let mut largest = lowest;
+    for &x in sixteen.iter() {
+        largest = simd.max_f32s(largest, x);
+    }
     let max = simd.splat_f32s(simd.reduce_max_f32s(largest));
     let mut sums = [simd.splat_f32s(0.0); V];
     for vectors in sixteen.chunks_exact_mut(V) {

@@ -143,11 +143,15 @@ impl WithSimd for Summarise<'_> {
         let logits = S::as_simd_f32s(self.logits).0;
         let scale = simd.splat_f32s(self.scale);
         let mut summary = Summary::default();
-        let column = |v: usize| logits.iter().skip(v).step_by(vectors).map(|&z| simd.mul_f32s(z, scale));
         for v in 0..vectors {
-            let max = column(v).fold(simd.splat_f32s(f32::NEG_INFINITY), |max, z| simd.max_f32s(max, z));
+            let column = || logits.iter().skip(v).step_by(vectors);
+            let mut max = simd.splat_f32s(f32::NEG_INFINITY);
+            for &logit in column() {
+                max = simd.max_f32s(max, simd.mul_f32s(logit, scale));
+            }
             let (mut sum, mut product) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-            for z in column(v) {
+            for &logit in column() {
+                let z = simd.mul_f32s(logit, scale);
                 let below = simd.max_f32s(simd.sub_f32s(z, max), simd.splat_f32s(-87.0)); // as `exp` takes it
                 let weight = exp(simd, below);
                 sum = simd.add_f32s(sum, weight);

@@ -162,8 +162,10 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], lse: &mut [f32]) {
     let lse = S::as_mut_simd_f32s(lse).0;
     let lowest = simd.splat_f32s(f32::MIN);
     for v in 0..vectors {
-        let column = || scores.iter().skip(v).step_by(vectors);
-        let max = column().fold(lowest, |max, &score| simd.max_f32s(max, score));
+        let mut max = lowest;
+        for &score in scores.iter().skip(v).step_by(vectors) {
+            max = simd.max_f32s(max, score);
+        }
         let mut sum = simd.splat_f32s(0.0);
         for score in scores.iter_mut().skip(v).step_by(vectors) {
             let hidden = simd.less_than_f32s(*score, lowest);

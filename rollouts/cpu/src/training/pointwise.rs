@@ -180,8 +180,10 @@ impl WithSimd for Product<'_> {
         let vectors = LANES / S::F32_LANES;
         let (a, b) = (S::as_simd_f32s(self.a).0, S::as_simd_f32s(self.b).0);
         for (v, product) in S::as_mut_simd_f32s(self.product).0.iter_mut().enumerate() {
-            let pairs = a.iter().zip(b).skip(v).step_by(vectors);
-            *product = pairs.fold(simd.splat_f32s(0.0), |sum, (&a, &b)| simd.mul_add_f32s(a, b, sum));
+            *product = simd.splat_f32s(0.0);
+            for (&a, &b) in a.iter().zip(b).skip(v).step_by(vectors) {
+                *product = simd.mul_add_f32s(a, b, *product);
+            }
         }
     }
 }
