@@ -137,7 +137,7 @@ impl<'a> Engine<'a> {
         for request in requests {
             self.check_fits(request)?;
         }
-        let model = self.transformer.on_cpu().filter(|_| self.backend == Backend::Fastest);
+        let model = self.transformer.decoder().filter(|_| self.backend == Backend::Fastest);
         match model {
             Some(model) => Run::new(self, CpuDecoder::new(model), requests, noise).complete(progress, finish),
             None => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rlvr::config::Recipe;
 use rlvr::learner::Learner;
 use rlvr::loss::LossConfig;
-use rlvr::optimizer::{AdamW, OptimizerConfig};
+use rlvr::optimizer::OptimizerConfig;
 use rlvr::step::{TrainingGroup, TrainingRollout, UpdateSettings, update};
 use rlvr_policy::logprob::ScoreGradient;
 use rlvr_policy::{Batch, Numerics, PromptGroup, Transformer, Weights};

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
+use rlvr::step::score;
 use rlvr_policy::Transformer;
+use rlvr_policy::kernels::Bfloat16;
 use rlvr_rollouts::engine::{Backend, Request};
 use rlvr_rollouts::rollout::Completion;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
@@ -82,4 +84,29 @@ proptest! {
             }
         }
     }
+}
+
+/// Rounding to 8 bits moves log-probabilities, but not far; company still changes no bit.
+#[test]
+fn bfloat16_decodes_close_to_float32_and_alike_in_any_company() {
+    let Some(bfloat16) = Bfloat16::detect() else { return };
+    let exact = tiny_transformer("llama", 3);
+    let rounded = tiny_transformer("llama", 3).decoding_in(bfloat16);
+    let case = Case {
+        requests: vec![(vec![1, 2, 3], 5), (vec![7; 20], 3)],
+        limits: GenerationLimits { max_new_tokens: 16, stop_strings: vec![], ignore_stop_ids: true, max_rows: 64 },
+        sampling: Sampling::default(),
+        seed: 4,
+    };
+    let found = answers(&rounded, &case, Backend::Fastest);
+    let one = Case { limits: GenerationLimits { max_rows: 1, ..case.limits.clone() }, ..case.clone() };
+    assert_eq!(found, answers(&rounded, &one, Backend::Fastest));
+    let groups: Vec<(&[u32], Vec<&[u32]>)> = (case.requests.iter().zip(&found))
+        .map(|((prompt, _), all)| (prompt.as_slice(), all.iter().map(|one| one.ids.as_slice()).collect()))
+        .collect();
+    let (scored, _) = score(&exact, &groups, 1.0, 4096);
+    let sampled = found.iter().flatten().flat_map(|one| &one.logp);
+    let far: Vec<f32> = sampled.zip(scored.iter().flatten().flatten()).map(|(a, b)| (a - b).abs()).collect();
+    let mean = far.iter().sum::<f32>() / far.len() as f32;
+    assert!(mean > 1e-5 && mean < 0.03, "{mean}");
 }

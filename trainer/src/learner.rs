@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use rlvr_policy::kernels::Bfloat16;
 use rlvr_policy::{Architecture, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
+use crate::config::SamplerWeights;
 use crate::optimizer::AdamW;
 
 /// The trained policy: float32 weights that collect gradients, and the kind of numbers to compute in.
@@ -15,6 +17,8 @@ pub struct Learner {
     compute: Kind,
     numerics: Numerics,
     kernels: Arc<Kernels>,
+    /// Where rollouts are sampled in bfloat16 on the CPU, that it can.
+    bfloat16: Option<Bfloat16>,
 }
 
 impl Learner {
@@ -22,7 +26,7 @@ impl Learner {
     pub fn new(architecture: Architecture, weights: Weights, numerics: Numerics) -> Self {
         let weights = weights.trainable();
         let compute = if weights.head().device() == Device::Cpu { Kind::Float } else { Kind::BFloat16 };
-        Self { architecture, weights, compute, numerics, kernels: Arc::default() }
+        Self { architecture, weights, compute, numerics, kernels: Arc::default(), bfloat16: None }
     }
 
     /// Returns the architecture.
@@ -41,8 +45,39 @@ impl Learner {
         if self.compute == Kind::Float { adam.with_kernels(Arc::clone(&self.kernels)) } else { adam }
     }
 
-    /// Returns the policy for sampling: no gradients, and no copy where the kind is float32 already.
+    /// Chooses what samples rollouts.
+    ///
+    /// # Errors
+    ///
+    /// If that is bfloat16, and the policy is not on a CPU with instructions for it; with the key of the config.
+    pub fn sampling_with(mut self, weights: SamplerWeights) -> Result<Self, String> {
+        const KEY: &str = "`rollouts.weights` is `bfloat16`, but";
+        if weights == SamplerWeights::Trained {
+            self.bfloat16 = None;
+            return Ok(self);
+        }
+        if self.compute != Kind::Float {
+            return Err(format!(
+                "{KEY} the policy is on a GPU, which computes in bfloat16 anyway; set it to `trained`"
+            ));
+        }
+        let bfloat16 = Bfloat16::detect()
+            .ok_or_else(|| format!("{KEY} this CPU has no instructions for it (AVX512-BF16); set it to `trained`"))?;
+        self.bfloat16 = Some(bfloat16);
+        Ok(self)
+    }
+
+    /// Returns the policy for rollouts to train on.
     pub fn sampler(&self) -> Transformer {
+        let policy = self.policy();
+        match self.bfloat16 {
+            Some(bfloat16) => policy.decoding_in(bfloat16),
+            None => policy,
+        }
+    }
+
+    /// Returns the policy as it is: no gradients, and no copy where the kind is float32 already.
+    pub fn policy(&self) -> Transformer {
         let weights = self.weights.detached().cast(self.compute);
         self.transformer(weights).with_numerics(self.numerics)
     }

@@ -582,7 +582,7 @@ impl Run {
         }
         let _span = tracing::info_span!("evaluate", step).entered();
         progress.phase("evaluate");
-        let sampler = self.learner.sampler();
+        let sampler = self.learner.policy();
         let limits = self.limits(self.config.eval_max_new_tokens());
         let mut compute = std::mem::take(&mut self.state.compute);
         let reward = RewardConfig::default(); // evaluation looks at outcomes alone

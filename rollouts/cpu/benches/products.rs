@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use pulp::{Arch, Simd, WithSimd};
 use rlvr_cpu::training::{LinearGradient, Scratch};
-use rlvr_cpu::{Linear, Rows, Team};
+use rlvr_cpu::{Bfloat16, HalfMatrix, Linear, Rows, Team};
 
 /// Name, outputs, inputs, and copies enough that no cache holds them.
 const MATRICES: [(&str, usize, usize, usize); 5] = [
@@ -44,8 +44,24 @@ fn main() {
             print!("  {rows}: {:3.0}", (2 * rows * n_in * n_out * copies) as f64 / seconds / 1e9);
         }
         println!();
+        half(&team, &weights, n_out, n_in);
         training(&team, &weights, n_out, n_in);
     }
+}
+
+/// 64 rows with the matrices in bfloat16.
+fn half(team: &Team, weights: &[Vec<f32>], n_out: usize, n_in: usize) {
+    const ROWS: usize = 64;
+    let Some(bfloat16) = Bfloat16::detect() else { return };
+    let matrices: Vec<HalfMatrix> =
+        weights.iter().map(|weights| HalfMatrix::of(&Linear::new(weights, None, n_in), team, bfloat16)).collect();
+    let (x, mut y) = (Rows::zeros(ROWS, n_in), Rows::zeros(ROWS, n_out));
+    let seconds = best(|| {
+        for (weights, half) in weights.iter().zip(&matrices) {
+            Linear::new(weights, None, n_in).with_half(half).set(team, &x, &mut y);
+        }
+    });
+    println!("  bfloat16, {ROWS} rows: {:3.0}", (2 * ROWS * n_in * n_out * weights.len()) as f64 / seconds / 1e9);
 }
 
 /// The three products of a matrix in training.

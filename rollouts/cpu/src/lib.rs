@@ -16,6 +16,7 @@
 //! | [`training`]  | forward passes that remember, and backward passes            |
 //! | [`sequence`]  | keys and values, with prompts shared between sequences       |
 //! | `linear`      | matrix products                                              |
+//! | `half`        | the same with weights in bfloat16                            |
 //! | `attention`   | rotation, and attention of new tokens to their sequence      |
 //! | `norm`, `gate`| RMSNorm and SwiGLU                                           |
 //! | [`draw`]      | drawing from logits: log-probability, entropy and a token    |
@@ -26,6 +27,7 @@ mod attention;
 pub mod draw;
 mod exp;
 mod gate;
+mod half;
 mod linear;
 pub mod model;
 mod norm;
@@ -34,6 +36,7 @@ pub mod sequence;
 pub mod team;
 pub mod training;
 
+pub use half::{Bfloat16, HalfMatrix, HalfWeights};
 pub use linear::Linear;
 pub use model::{AttentionWeights, LayerWeights, Model, NewToken, Sizes, Workspace};
 pub use rows::Rows;

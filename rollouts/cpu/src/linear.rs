@@ -7,6 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::array::array;
+use crate::half::HalfMatrix;
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
 
@@ -14,6 +15,8 @@ use crate::team::Team;
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [f32],
+    /// The same in bfloat16, to be multiplied with instead.
+    half: Option<&'a HalfMatrix>,
     bias: Option<&'a [f32]>,
     n_in: usize,
 }
@@ -45,7 +48,16 @@ impl<'a> Linear<'a> {
     pub fn new(weight: &'a [f32], bias: Option<&'a [f32]>, n_in: usize) -> Self {
         assert!(n_in > 0 && weight.len().is_multiple_of(n_in), "{} weights for {n_in} inputs", weight.len());
         assert!(bias.is_none_or(|bias| bias.len() == weight.len() / n_in), "a bias for each output");
-        Self { weight, bias, n_in }
+        Self { weight, half: None, bias, n_in }
+    }
+
+    /// Multiplies with the same matrix in bfloat16.
+    #[must_use]
+    pub fn with_half<'b>(&self, half: &'b HalfMatrix) -> Linear<'b>
+    where
+        'a: 'b,
+    {
+        Linear { half: Some(half), ..*self }
     }
 
     /// Returns the matrix `[out, in]`.
@@ -75,6 +87,10 @@ impl<'a> Linear<'a> {
     /// Computes `y = x · weightᵀ + bias`, or adds it to `y`.
     pub(crate) fn apply(&self, team: &Team, x: &Rows, y: &mut Rows, write: Write) {
         assert_eq!(x.n_features(), self.n_in);
+        if let Some(half) = self.half {
+            assert_eq!((y.n_features(), x.blocks.len()), (self.n_out(), y.blocks.len()));
+            return half.apply(team, x, self.bias, y, write);
+        }
         self.apply_from(team, (x, 0), y, write);
     }
 
@@ -82,21 +98,34 @@ impl<'a> Linear<'a> {
     pub(crate) fn apply_from(&self, team: &Team, (x, start): (&Rows, usize), y: &mut Rows, write: Write) {
         assert!(start + self.n_in <= x.n_features(), "{} features from {start}", self.n_in);
         assert_eq!((y.n_features(), x.blocks.len()), (self.n_out(), y.blocks.len()));
-        let per_piece = self.n_out().div_ceil(4 * team.n_threads()).next_multiple_of(PIECE);
-        let mut pieces: Vec<Piece<'_>> = vec![];
-        // Pieces of the same weights follow each other, so that the second finds them in a cache.
-        for (x, y) in x.blocks.chunks(BLOCKS).zip(y.blocks.chunks_mut(BLOCKS)) {
-            let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
-            for first in (0..self.n_out()).step_by(per_piece) {
-                let y = outs.iter_mut().filter_map(Iterator::next).collect();
-                let x = x.iter().map(|block| &block[start * LANES..][..self.n_in * LANES]).collect();
-                pieces.push(Piece { linear: *self, first, x, y, write });
-            }
-        }
-        pieces.sort_by_key(|piece| piece.first);
+        let pieces = pieces(team, self.n_out(), &x.blocks, y).into_iter().map(|(first, x, y)| {
+            let x = x.iter().map(|block| &block[start * LANES..][..self.n_in * LANES]).collect();
+            Piece { linear: *self, first, x, y, write }
+        });
         let arch = team.arch();
         team.for_each(pieces, |piece| arch.dispatch(piece));
     }
+}
+
+/// Cuts a product into the work of a piece each: its first output, up to four blocks of inputs, and their outputs.
+///
+/// Pieces of the same weights follow each other, so that the second finds them in a cache.
+pub(crate) fn pieces<'x, 'y, T>(
+    team: &Team,
+    n_out: usize,
+    x: &'x [T],
+    y: &'y mut Rows,
+) -> Vec<(usize, &'x [T], Vec<&'y mut [f32]>)> {
+    let per_piece = n_out.div_ceil(4 * team.n_threads()).next_multiple_of(PIECE);
+    let mut pieces = vec![];
+    for (x, y) in x.chunks(BLOCKS).zip(y.blocks.chunks_mut(BLOCKS)) {
+        let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
+        for first in (0..n_out).step_by(per_piece) {
+            pieces.push((first, x, outs.iter_mut().filter_map(Iterator::next).collect()));
+        }
+    }
+    pieces.sort_by_key(|(first, ..)| *first);
+    pieces
 }
 
 /// Some outputs of up to four blocks of rows.
@@ -143,7 +172,7 @@ impl Piece<'_> {
 
     #[inline(always)]
     fn tile<S: Simd, const N: usize, const B: usize, const V: usize>(&mut self, simd: S, block: usize, at: usize) {
-        let Linear { weight, bias, n_in } = self.linear;
+        let Linear { weight, bias, n_in, .. } = self.linear;
         let first = self.first + at;
         let w: [&[f32]; N] = array(|i| &weight[(first + i) * n_in..][..n_in]);
         let x: [&[S::f32s]; B] = array(|b| vectors::<S>(self.x[block + b], n_in * V));

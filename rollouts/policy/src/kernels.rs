@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use rlvr_cpu::Bfloat16;
 use rlvr_cpu::Team;
 pub use rlvr_cpu::training::adam::{AdamW, Squares};
 use rlvr_cpu::training::{self, HeadTape, Packed, Remember, Tape, Targets, adam};
@@ -41,6 +42,10 @@ impl Default for Kernels {
 }
 
 impl Kernels {
+    pub(crate) fn team(&self) -> &Team {
+        &self.team
+    }
+
     /// Scores a batch.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ impl Transformer {
     ///
     /// The time of a call is the least that one decoded token of every row can take. On a GPU the call only asks for it.
     pub fn matmuls(&self, rows: usize) -> Box<dyn FnMut() + '_> {
-        match self.on_cpu() {
+        match self.decoder() {
             Some(model) => native(model, rows),
             None => Box::new(move || drop(self.matmuls_only(rows as i64))),
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rlvr_cpu::training::Remember;
+use rlvr_cpu::{HalfWeights, Model, Team};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -11,7 +12,7 @@ use crate::architecture::Architecture;
 use crate::attention::{Attend, PackedAttention, attention, gather_rows};
 use crate::batch::{Batch, PromptGroup};
 use crate::cache::{KvCache, PromptKv};
-use crate::kernels::{KernelPass, Kernels};
+use crate::kernels::{Bfloat16, KernelPass, Kernels};
 use crate::linear::linear;
 use crate::logprob::{self, ScoreGradient, Scores};
 use crate::mlp::mlp;
@@ -28,6 +29,7 @@ pub struct Transformer {
     weights: Weights,
     numerics: Numerics,
     kernels: Option<Arc<Kernels>>,
+    half: Option<HalfWeights>,
 }
 
 /// Whether a sequence may feel the others in its batch.
@@ -84,7 +86,7 @@ impl TrainingScores<'_> {
 impl Transformer {
     /// Joins an architecture and its weights.
     pub fn new(architecture: Architecture, weights: Weights) -> Self {
-        Self { architecture, weights, numerics: Numerics::Fast, kernels: None }
+        Self { architecture, weights, numerics: Numerics::Fast, kernels: None, half: None }
     }
 
     /// Chooses between speed and independence of the batch.
@@ -99,6 +101,31 @@ impl Transformer {
     pub fn with_kernels(mut self, kernels: &Arc<Kernels>) -> Self {
         self.kernels = Some(Arc::clone(kernels));
         self
+    }
+
+    /// Decodes on the CPU with the matrices in bfloat16: faster, but not what the weights say; scores are as before.
+    ///
+    /// # Panics
+    ///
+    /// If the weights are not float32 in the memory of the CPU.
+    #[must_use]
+    pub fn decoding_in(mut self, bfloat16: Bfloat16) -> Self {
+        let model = self.on_cpu().expect("float32 weights on the CPU");
+        let half = match &self.kernels {
+            Some(kernels) => HalfWeights::of(&model, kernels.team(), bfloat16),
+            None => HalfWeights::of(&model, &Team::new(1), bfloat16),
+        };
+        self.half = Some(half);
+        self
+    }
+
+    /// Returns the transformer for decoding on the CPU; none if its weights are elsewhere or not in float32.
+    pub fn decoder(&self) -> Option<Model<'_>> {
+        let model = self.on_cpu()?;
+        Some(match &self.half {
+            Some(half) => half.model(&model),
+            None => model,
+        })
     }
 
     /// Returns the architecture.

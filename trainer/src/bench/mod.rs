@@ -24,7 +24,7 @@ use rlvr_verifiers::{Panel, Registry, Task};
 use serde::Serialize;
 use tch::Device;
 
-use crate::config::Recipe;
+use crate::config::{Recipe, SamplerWeights};
 use crate::learner::Learner;
 use crate::trace::Recorder;
 use measure::{MatmulProbe, memory_bytes_per_s};
@@ -92,6 +92,8 @@ pub struct BenchSettings {
     pub tokens_per_micro_batch: usize,
     /// The loss that is trained with.
     pub recipe: Recipe,
+    /// What multiplies when rollouts are sampled.
+    pub weights: SamplerWeights,
 }
 
 /// Who is measured, and with which questions.

@@ -29,7 +29,7 @@ pub struct PrefillFigures {
 
 impl Bench<'_> {
     pub(super) fn prefill(&self) -> PrefillFigures {
-        let sampler = self.learner.sampler();
+        let sampler = self.learner.policy();
         let prompts: Vec<&[u32]> = self.workload.prompts.iter().map(Vec::as_slice).collect();
         drop(sampler.prefill(&prompts));
         let flops = self.workload.prefill_flops(self.learner.architecture());

@@ -150,7 +150,7 @@ impl Bench<'_> {
             .map(|(prompt, ids)| (prompt.as_slice(), ids.iter().map(Vec::as_slice).collect()))
             .collect();
         let budget = self.settings.tokens_per_micro_batch;
-        let (logp, _) = score(&self.learner.sampler(), &groups, 1.0, budget);
+        let (logp, _) = score(&self.learner.policy(), &groups, 1.0, budget);
         let completions = ids.into_iter().zip(logp).map(|(ids, logp)| ids.into_iter().zip(logp).collect()).collect();
         Batch::new(workload.prompts.clone(), completions)
     }

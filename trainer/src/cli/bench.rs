@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rlvr::bench::{self, BenchError, BenchSettings, Lengths, Part};
-use rlvr::config::{DeviceChoice, Recipe};
+use rlvr::config::{DeviceChoice, Recipe, SamplerWeights};
 use rlvr::device;
 use rlvr::learner::Learner;
 use rlvr::trace::Recorder;
@@ -136,6 +136,9 @@ struct Sizes {
     /// Tokens forwarded at a time in training.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     tokens_per_micro_batch: usize,
+    /// What multiplies when rollouts are sampled: `trained` or, on CPUs with AVX512-BF16, `bfloat16`.
+    #[arg(long, value_name = "KIND", default_value = "trained", value_parser = weights)]
+    weights: SamplerWeights,
     /// The recipe whose loss is trained with; grpo scores under a reference policy, too.
     #[arg(long, value_name = "NAME", default_value = "grpo", value_parser = recipe)]
     recipe: Recipe,
@@ -149,6 +152,10 @@ enum LengthsArg {
     Geometric,
     /// As the model ends them.
     Natural,
+}
+
+fn weights(name: &str) -> Result<SamplerWeights, Error> {
+    SamplerWeights::deserialize(name.into_deserializer())
 }
 
 /// Parses the name of a recipe; the error lists all.
@@ -185,6 +192,7 @@ impl Sizes {
             repeats: self.repeat,
             tokens_per_micro_batch: self.tokens_per_micro_batch,
             recipe: self.recipe,
+            weights: self.weights,
         }
     }
 }
@@ -207,7 +215,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let recorder = args.trace.as_deref().map(trace::recorder).transpose()?.unwrap_or_else(Recorder::in_memory);
     let (name, model) = args.model.load(device)?;
     let architecture = model.transformer.architecture().clone();
-    let learner = Learner::new(architecture, model.transformer.into_weights(), Numerics::Fast);
+    let learner = Learner::new(architecture, model.transformer.into_weights(), Numerics::Fast)
+        .sampling_with(args.sizes.weights)
+        .map_err(anyhow::Error::msg)?;
     let parts: Vec<Part> = args.what.iter().flat_map(|what| what.parts()).collect();
     let subject = bench::Subject { name: &name, learner: &learner, tokenizer: &model.tokenizer, tasks: &tasks };
     let mut measuring = |what: &str| say(&format!("measuring {what}"));

@@ -206,6 +206,8 @@ pub struct RolloutsSection {
     pub stop: Vec<String>,
     /// The most completions decoded at a time.
     pub max_rows: usize,
+    /// What multiplies when rollouts are sampled.
+    pub weights: SamplerWeights,
     /// Rollouts are recorded every so many steps; 0 is never.
     pub record_every: u64,
     /// What happens to tasks whose prompt leaves no room for a completion.
@@ -222,6 +224,18 @@ pub enum LongPrompts {
     Skip,
 }
 
+/// What multiplies when rollouts are sampled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerWeights {
+    /// The weights as they are trained.
+    #[default]
+    Trained,
+    /// The matrices rounded to bfloat16, on CPUs with AVX512-BF16: faster, and off by some hundredths of a nat a token,
+    /// which the ratio of the loss corrects.
+    Bfloat16,
+}
+
 impl Default for RolloutsSection {
     fn default() -> Self {
         Self {
@@ -231,6 +245,7 @@ impl Default for RolloutsSection {
             sampling: Sampling::default(),
             stop: vec![],
             max_rows: DEFAULT_MAX_ROWS,
+            weights: SamplerWeights::Trained,
             record_every: 1,
             long_prompts: LongPrompts::Refuse,
         }

@@ -65,6 +65,7 @@ pub fn start(
     };
     let architecture = model.transformer.architecture().clone();
     let learner = Learner::new(architecture, model.transformer.into_weights(), setup::numerics(&config));
+    let learner = learner.sampling_with(config.rollouts.weights).map_err(|why| anyhow::anyhow!("config: {why}"))?;
     let mut optimizer = learner.optimizer();
     if let Some(found) = &found {
         checkpoint::restore_optimizer(found, &mut optimizer, device)?;
