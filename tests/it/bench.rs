@@ -114,9 +114,10 @@ fn what_cannot_be_meant_is_refused() {
     is_refused(&["bench", "everything", "--preset", "tiny"], 2, &["decode"]);
 }
 
-/// An event of a trace: its name, and when it began and ended, in microseconds.
+/// An event of a trace: its name and thread, and when it began and ended, in microseconds.
 struct Event {
     name: String,
+    thread: Value,
     start: f64,
     end: f64,
 }
@@ -127,7 +128,8 @@ fn events(path: &Path) -> Vec<Event> {
     let read = |event: &Value| {
         assert_eq!((&event["ph"], &event["pid"]), (&"X".into(), &1.into()), "{event}");
         let start = number(event, "ts");
-        Event { name: event["name"].as_str().expect("a name").to_owned(), start, end: start + number(event, "dur") }
+        let name = event["name"].as_str().expect("a name").to_owned();
+        Event { name, thread: event["tid"].clone(), start, end: start + number(event, "dur") }
     };
     events.iter().map(read).collect()
 }
@@ -166,7 +168,9 @@ fn the_phases_of_a_run_lie_within_each_other() {
         let n_within = around.iter().filter(|event| within.iter().any(|one| event.contains(one))).count();
         assert!(n_within > 0 && n_within == around.len(), "{inner} in {n_within} of {} {outer}", around.len());
     }
-    let overlap = |a: &Event, b: &Event| a.start < b.end && b.start < a.end && !a.contains(b) && !b.contains(a);
+    assert!(named("verify").iter().all(|event| event.thread != named("step")[0].thread), "sampling does not wait");
+    let meet = |a: &Event, b: &Event| a.thread == b.thread && a.start < b.end && b.start < a.end;
+    let overlap = |a: &Event, b: &Event| meet(a, b) && !a.contains(b) && !b.contains(a);
     assert!(!events.iter().any(|a| events.iter().any(|b| overlap(a, b))), "spans of one thread nest");
 }
 
