@@ -6,7 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::linear::{Linear, Write};
+use crate::linear::{Linear, Share, Write, shares};
 use crate::model::{AttentionWeights, LayerWeights, Model};
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
@@ -98,8 +98,8 @@ impl HalfMatrix {
     /// Computes `y = x · matrixᵀ + bias`, or adds it to `y`.
     pub(crate) fn apply(&self, team: &Team, x: &Rows, bias: Option<&[f32]>, y: &mut Rows, write: Write) {
         let rounded = Pairs::of(team, x);
-        let pieces = crate::linear::pieces(team, self.n_out, &rounded.blocks, y);
-        team.for_each(pieces, |(first, x, mut y)| {
+        let shares = shares(team, self.n_out, &rounded.blocks, y);
+        team.for_each(shares, |Share { first, x, mut y }| {
             let n_out = y[0].len() / LANES;
             for (at, n) in tiles(n_out, if x.len() == 4 { 6 } else { 8 }) {
                 let weights = &self.pairs[(first + at) * self.n_pairs()..][..n * self.n_pairs()];

@@ -98,7 +98,7 @@ impl<'a> Linear<'a> {
     pub(crate) fn apply_from(&self, team: &Team, (x, start): (&Rows, usize), y: &mut Rows, write: Write) {
         assert!(start + self.n_in <= x.n_features(), "{} features from {start}", self.n_in);
         assert_eq!((y.n_features(), x.blocks.len()), (self.n_out(), y.blocks.len()));
-        let pieces = pieces(team, self.n_out(), &x.blocks, y).into_iter().map(|(first, x, y)| {
+        let pieces = shares(team, self.n_out(), &x.blocks, y).into_iter().map(|Share { first, x, y }| {
             let x = x.iter().map(|block| &block[start * LANES..][..self.n_in * LANES]).collect();
             Piece { linear: *self, first, x, y, write }
         });
@@ -107,28 +107,31 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// Cuts a product into the work of a piece each: its first output, up to four blocks of inputs, and their outputs.
-///
-/// Pieces of the same weights follow each other, so that the second finds them in a cache.
-pub(crate) fn pieces<'x, 'y, T>(
-    team: &Team,
-    n_out: usize,
-    x: &'x [T],
-    y: &'y mut Rows,
-) -> Vec<(usize, &'x [T], Vec<&'y mut [f32]>)> {
+/// A share of a product: some outputs of up to four blocks of rows.
+pub(crate) struct Share<'x, 'y, T> {
+    /// The first output.
+    pub first: usize,
+    /// The inputs of each block.
+    pub x: &'x [T],
+    /// The outputs of each block.
+    pub y: Vec<&'y mut [f32]>,
+}
+
+/// Cuts a product into shares; those of the same weights follow each other, so that the second finds them in a cache.
+pub(crate) fn shares<'x, 'y, T>(team: &Team, n_out: usize, x: &'x [T], y: &'y mut Rows) -> Vec<Share<'x, 'y, T>> {
     let per_piece = n_out.div_ceil(4 * team.n_threads()).next_multiple_of(PIECE);
-    let mut pieces = vec![];
+    let mut shares = vec![];
     for (x, y) in x.chunks(BLOCKS).zip(y.blocks.chunks_mut(BLOCKS)) {
         let mut outs: Vec<_> = y.iter_mut().map(|block| block.chunks_mut(per_piece * LANES)).collect();
         for first in (0..n_out).step_by(per_piece) {
-            pieces.push((first, x, outs.iter_mut().filter_map(Iterator::next).collect()));
+            shares.push(Share { first, x, y: outs.iter_mut().filter_map(Iterator::next).collect() });
         }
     }
-    pieces.sort_by_key(|(first, ..)| *first);
-    pieces
+    shares.sort_by_key(|share| share.first);
+    shares
 }
 
-/// Some outputs of up to four blocks of rows.
+/// A share with the matrix that it is multiplied with.
 struct Piece<'a> {
     linear: Linear<'a>,
     /// The first output.

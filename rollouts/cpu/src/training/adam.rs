@@ -132,6 +132,7 @@ impl WithSimd for Step<'_> {
 impl AdamW {
     #[inline(always)]
     fn vectors<S: Simd>(&self, simd: S, of: Moments<'_>) -> Squares {
+        let Moments { weight, gradient, first, second } = of;
         let number = |value: f64| simd.splat_f32s(value as f32);
         let (keep1, keep2) = (number(self.beta1), number(self.beta2));
         let (take1, take2) = (number((1.0 - self.beta1) * self.scale), number(1.0 - self.beta2));
@@ -139,8 +140,8 @@ impl AdamW {
         let (inverse1, root2) = (number(self.corrections.0.recip()), number(self.corrections.1.sqrt().recip()));
         let (decay, lr) = (number(self.decay), number(self.lr));
         let (mut change, mut size) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-        let moments = S::as_mut_simd_f32s(of.first).0.iter_mut().zip(S::as_mut_simd_f32s(of.second).0);
-        let weights = S::as_mut_simd_f32s(of.weight).0.iter_mut().zip(S::as_simd_f32s(of.gradient).0);
+        let moments = S::as_mut_simd_f32s(first).0.iter_mut().zip(S::as_mut_simd_f32s(second).0);
+        let weights = S::as_mut_simd_f32s(weight).0.iter_mut().zip(S::as_simd_f32s(gradient).0);
         for ((w, &g), (m, v)) in weights.zip(moments) {
             *m = simd.mul_add_f32s(keep1, *m, simd.mul_f32s(take1, g));
             let scaled = simd.mul_f32s(g, scale);

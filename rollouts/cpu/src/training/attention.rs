@@ -150,7 +150,7 @@ impl WithSimd for Forward<'_> {
             softmax(simd, scores, lse);
         }
         let values = || keys.blocks().map(|key| heads.values(&qkv.blocks[key], kv_head));
-        mix(simd, values(), &scores, heads.head_dim, mixed);
+        mix(simd, &values(), &scores, heads.head_dim, mixed);
     }
 }
 
@@ -159,9 +159,8 @@ impl WithSimd for Forward<'_> {
 fn softmax<S: Simd>(simd: S, scores: &mut [f32], lse: &mut [f32]) {
     let vectors = LANES / S::F32_LANES;
     let scores = S::as_mut_simd_f32s(scores).0;
-    let lse = S::as_mut_simd_f32s(lse).0;
     let lowest = simd.splat_f32s(f32::MIN);
-    for v in 0..vectors {
+    for (v, lse) in S::as_mut_simd_f32s(lse).0.iter_mut().enumerate() {
         let mut max = lowest;
         for &score in scores.iter().skip(v).step_by(vectors) {
             max = simd.max_f32s(max, score);
@@ -179,7 +178,7 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], lse: &mut [f32]) {
         let mut lanes = [1.0_f32; LANES];
         S::as_mut_simd_f32s(&mut lanes).0[0] = sum;
         lanes.iter_mut().for_each(|lane| *lane = lane.ln());
-        lse[v] = simd.add_f32s(max, S::as_simd_f32s(&lanes).0[0]);
+        *lse = simd.add_f32s(max, S::as_simd_f32s(&lanes).0[0]);
     }
 }
 
@@ -242,7 +241,7 @@ fn dot_tiles<S: Simd, const N: usize, const B: usize, const V: usize>(
 #[inline(always)]
 fn mix<'a, S: Simd>(
     simd: S,
-    values: impl Iterator<Item = &'a [f32]> + Clone,
+    values: &(impl Iterator<Item = &'a [f32]> + Clone),
     weights: &[f32],
     head_dim: usize,
     out: &mut [f32],
@@ -253,14 +252,13 @@ fn mix<'a, S: Simd>(
     while head < group {
         let weights = &weights[head * of_head..];
         let out = &mut out[head * head_dim * LANES..];
-        let blocks = values.clone();
         head += match (S::F32_LANES, group - head) {
-            (16, 3..) => mix_heads::<S, 8, 3, 1>(simd, blocks, (weights, of_head), head_dim, out),
-            (16, 2) => mix_heads::<S, 8, 2, 1>(simd, blocks, (weights, of_head), head_dim, out),
-            (16, _) => mix_heads::<S, 16, 1, 1>(simd, blocks, (weights, of_head), head_dim, out),
-            (8, _) => mix_heads::<S, 4, 1, 2>(simd, blocks, (weights, of_head), head_dim, out),
-            (4, _) => mix_heads::<S, 2, 1, 4>(simd, blocks, (weights, of_head), head_dim, out),
-            _ => mix_heads::<S, 1, 1, 16>(simd, blocks, (weights, of_head), head_dim, out),
+            (16, 3..) => mix_heads::<S, 8, 3, 1>(simd, values, (weights, of_head), head_dim, out),
+            (16, 2) => mix_heads::<S, 8, 2, 1>(simd, values, (weights, of_head), head_dim, out),
+            (16, _) => mix_heads::<S, 16, 1, 1>(simd, values, (weights, of_head), head_dim, out),
+            (8, _) => mix_heads::<S, 4, 1, 2>(simd, values, (weights, of_head), head_dim, out),
+            (4, _) => mix_heads::<S, 2, 1, 4>(simd, values, (weights, of_head), head_dim, out),
+            _ => mix_heads::<S, 1, 1, 16>(simd, values, (weights, of_head), head_dim, out),
         };
     }
 }
@@ -268,7 +266,7 @@ fn mix<'a, S: Simd>(
 #[inline(always)]
 fn mix_heads<'a, S: Simd, const N: usize, const B: usize, const V: usize>(
     simd: S,
-    values: impl Iterator<Item = &'a [f32]> + Clone,
+    values: &(impl Iterator<Item = &'a [f32]> + Clone),
     (weights, of_head): (&[f32], usize),
     head_dim: usize,
     out: &mut [f32],
@@ -472,7 +470,7 @@ impl SpanHead<'_> {
             keys.hide(p);
             differentiate(simd, p, ds, lse, product);
         }
-        mix(simd, of_blocks(Heads::keys), slopes, heads.head_dim, self.gradients[i].queries);
+        mix(simd, &of_blocks(Heads::keys), slopes, heads.head_dim, self.gradients[i].queries);
         let scale = 1.0 / (heads.head_dim as f32).sqrt();
         self.gradients[i].queries.iter_mut().for_each(|q| *q *= scale);
         self.add_to_keys(simd, &keys, (&queries, slopes), (&mixed_gradient, probabilities));
