@@ -224,18 +224,19 @@ impl AdamW {
 }
 
 fn by_libtorch(step: &Step, of: Moments<'_>) -> Squares {
-    let gradient = of.gradient * step.scale;
-    let _ = of.first.lerp_(&gradient, 1.0 - step.beta1);
-    let _ = of.second.lerp_(&gradient.square(), 1.0 - step.beta2);
-    let mut root = of.second.sqrt();
+    let Moments { weight, gradient, first, second } = of;
+    let gradient = gradient * step.scale;
+    let _ = first.lerp_(&gradient, 1.0 - step.beta1);
+    let _ = second.lerp_(&gradient.square(), 1.0 - step.beta2);
+    let mut root = second.sqrt();
     let _ = root.g_mul_scalar_(step.corrections.1.sqrt().recip()).g_add_scalar_(step.epsilon);
-    let mut change = &*of.first / root;
+    let mut change = &*first / root;
     let _ = change.g_mul_scalar_(step.corrections.0.recip());
     if step.decay > 0.0 {
-        change += &*of.weight * step.decay;
+        change += &*weight * step.decay;
     }
-    let squares = Squares { change: square_sum(&change), weight: square_sum(of.weight) };
-    let _ = of.weight.g_sub_(&(change * step.lr));
+    let squares = Squares { change: square_sum(&change), weight: square_sum(weight) };
+    let _ = weight.g_sub_(&(change * step.lr));
     squares
 }
 

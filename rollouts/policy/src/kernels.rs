@@ -89,11 +89,12 @@ impl Kernels {
     ///
     /// If a tensor is of another kind, device or size.
     pub fn adamw(&self, step: &AdamW, of: Moments<'_>) -> Squares {
+        let Moments { weight, gradient, first, second } = of;
         let of = adam::Moments {
-            weight: floats_mut(of.weight),
-            gradient: floats(of.gradient),
-            first: floats_mut(of.first),
-            second: floats_mut(of.second),
+            weight: floats_mut(weight),
+            gradient: floats(gradient),
+            first: floats_mut(first),
+            second: floats_mut(second),
         };
         step.step(&self.team, of)
     }
