@@ -5,7 +5,7 @@
 //! seen are written out.
 
 mod checklist;
-mod configs;
+pub(crate) mod configs;
 mod page;
 mod samples;
 mod sets;
@@ -267,7 +267,7 @@ mod tests {
         let expected = [
             ("sums, optimizer.schedule = \"constant\"", 2),
             ("sums, optimizer.schedule = \"cosine\"", 1),
-            ("sums, frontier over all settings", 1),
+            ("sums, frontier over all settings", 2),
         ];
         assert_eq!(shown, expected);
         let html = report.to_html("c");

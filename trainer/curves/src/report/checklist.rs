@@ -4,8 +4,9 @@ use serde_json::Value;
 use toml::Table;
 
 use super::configs;
+use super::configs::schedule;
 use super::page::{Page, Status};
-use super::sets::{SetReport, describe, schedule, short};
+use super::sets::{SetReport, describe, short};
 use super::table::last_evaluation;
 use crate::fit::{Evidence, Kind};
 use crate::record;
@@ -103,7 +104,7 @@ impl Asked<'_> {
     fn schedule(&self) -> Claim {
         let kind = match self.set.fit.kind {
             Kind::Trajectory => "Trajectory: checkpoints of runs",
-            Kind::Frontier => "Frontier: the best of separate runs",
+            Kind::Frontier => "Frontier: the best setting at each compute, by the mean over its seeds",
         };
         let mut schedules: Vec<String> = self.runs.iter().filter_map(|run| schedule(run)).collect();
         schedules.dedup();
@@ -228,7 +229,8 @@ impl Asked<'_> {
                 uncut.left_out, uncut.from, uncut.verdict.text
             ),
             None if self.set.fit.kind == Kind::Frontier => {
-                "Only the last point of each run, where no cheaper run equals it, is fitted.".to_owned()
+                "Only the points of the setting that is the best at their compute are fitted; where the learning rate decays, \
+                 only the last point of each run counts.".to_owned()
             }
             None => "No point was left out.".to_owned(),
         };

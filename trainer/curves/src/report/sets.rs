@@ -10,6 +10,7 @@ use crate::counter::Counter;
 use crate::evals::{self, EvalRow};
 use crate::figure::{AtKFigure, DifficultyFigure, ScalingFigure, Style, Theme};
 use crate::fit::{Evidence, Fit, Kind, Label, Options, fit_with};
+use crate::frontier::{fit_frontier, frontier, groups, settings};
 use crate::outcomes::{Checkpoint, OutcomesError, RunOutcomes};
 use crate::points::{self, Series};
 use crate::runs::{Run, RunsError};
@@ -97,27 +98,32 @@ fn of_set(
     options: &Options,
 ) -> Result<SetReport, ReportError> {
     let (mut outcomes, mut ends) = (vec![], vec![]);
+    let is_frontier = options.kind == Kind::Frontier;
     // Runs of a frontier over groups have been looked at with their groups.
-    let is_again = options.kind == Kind::Frontier && !group.suffix.is_empty();
-    for one in series.iter().filter(|_| !is_again) {
+    let is_again = is_frontier && !group.suffix.is_empty();
+    for one in &series {
         let Some(run) = runs.iter().find(|run| run.name == one.name) else { continue };
         outcomes.extend(run.outcomes(one).map_err(RunsError::from)?);
-        ends.extend(ends_of(run, one).map_err(RunsError::from)?);
+        if !is_again {
+            ends.extend(ends_of(run, one).map_err(RunsError::from)?);
+        }
     }
     let name = if group.words.is_empty() { set.clone() } else { format!("{set}, {}", group.words) };
     let file = format!("{set}{}", group.suffix);
-    let shown = if options.kind == Kind::Frontier { vec![points::frontier(&series)] } else { series.clone() };
-    let fit = fit_with(&shown, options);
-    let fit = if options.kind == Kind::Frontier { fit } else { fit.with_bootstrap(&outcomes, options) };
+    let settings = if is_frontier { settings(&groups(runs), &series) } else { vec![] };
+    let (fit, shown) = match is_frontier {
+        true => (fit_frontier(&settings, &outcomes, options), frontier(&settings)),
+        false => (fit_with(&series, options).with_bootstrap(&outcomes, options), series.clone()),
+    };
     let caption = describe(&outcomes);
-    let style = Style { outcomes: &outcomes, caption: &caption, ..Style::default() };
+    let style = Style { outcomes: &outcomes, caption: &caption, settings: &settings, ..Style::default() };
     let mut figures = vec![];
     let title = format!("{name}: held-out accuracy against training compute");
-    figures.push(drawn(&format!("curve-{file}"), &title, &shown, &fit, &style));
+    figures.push(drawn(&format!("curve-{file}"), &title, &series, &fit, &style));
     let early = fit_with(&points::up_to(&shown, HELD_OUT), options);
     if early.verdict.rule > 0 || early.verdict.label != Label::Undetermined {
         let title = format!("{name}: fitted up to half of the compute, the rest held out");
-        figures.push(drawn(&format!("heldout-{file}"), &title, &shown, &early, &style));
+        figures.push(drawn(&format!("heldout-{file}"), &title, &series, &early, &style));
     }
     let n_main = figures.len();
     if options.kind == Kind::Trajectory {
@@ -293,16 +299,14 @@ impl SetReport {
             }
         }];
         all.extend(doubts(runs));
-        if fit.kind == Kind::Trajectory && runs.iter().any(|run| decays(run)) {
+        if fit.kind == Kind::Trajectory && runs.iter().any(|run| configs::decays(run)) {
             all.push(
                 "Checkpoints of runs whose learning rate decays: a checkpoint is not a finished smaller run."
                     .to_owned(),
             );
         }
         if fit.kind == Kind::Frontier {
-            all.push(
-                "The best of several noisy runs is biased upwards; the more runs a budget has, the more.".to_owned(),
-            );
+            all.push("The best of several noisy settings is biased upwards; the more settings, the more.".to_owned());
         }
         if let Some(mean) = fit.slope_over_seeds {
             all.push(format!(
@@ -358,17 +362,6 @@ fn doubts(runs: &[&Run]) -> Vec<String> {
         );
     }
     all
-}
-
-/// Whether a run's learning rate falls by its config.
-pub(super) fn decays(run: &Run) -> bool {
-    schedule(run).is_some_and(|schedule| schedule != "constant")
-}
-
-/// The schedule of the learning rate by the config.
-pub(super) fn schedule(run: &Run) -> Option<String> {
-    let config: toml::Table = run.config.as_ref()?.parse().ok()?;
-    Some(config.get("optimizer")?.get("schedule")?.as_str()?.to_owned())
 }
 
 const FORMS: [&str; 7] =
