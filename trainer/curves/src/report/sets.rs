@@ -288,11 +288,17 @@ impl SetReport {
     fn caveats(&self, runs: &[&Run]) -> Vec<String> {
         let fit = &self.fit;
         let mut all = vec![match fit.evidence {
+            Evidence::OneRun if fit.kind == Kind::Frontier => {
+                "One seed of each setting: another seed may differ, and change which setting is the best.".to_owned()
+            }
             Evidence::OneRun => {
                 "One run describes itself: nothing is said of the method, and another seed may differ.".to_owned()
             }
             Evidence::TwoSeeds => {
                 "Not replicated: it takes three runs of which none alone contradicts the verdict.".to_owned()
+            }
+            Evidence::Replicated if fit.kind == Kind::Frontier => {
+                format!("Replicated: {} seeds of each setting, none of which alone contradicts the verdict.", fit.seeds)
             }
             Evidence::Replicated => {
                 format!("Replicated: {} runs, none of which alone contradicts the verdict.", fit.seeds)
@@ -355,8 +361,13 @@ fn doubts(runs: &[&Run]) -> Vec<String> {
     if runs.len() > 1 && configs::parsed(runs).is_none() {
         all.push("Not every config can be read, so whether these runs have equal settings is not known.".to_owned());
     }
-    let seeds: Vec<&serde_json::Value> = runs.iter().map(|run| &run.header["seed"]).filter(|s| !s.is_null()).collect();
-    if (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i])) {
+    let has_twins = |members: &[usize]| {
+        let seeds = members.iter().map(|&i| &runs[i].header["seed"]).filter(|seed| !seed.is_null());
+        let seeds: Vec<&serde_json::Value> = seeds.collect();
+        (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i]))
+    };
+    // Of a frontier, runs of several settings may well have one seed.
+    if configs::groups(runs).iter().any(|(_, members)| has_twins(members)) {
         all.push(
             "Runs with one seed: they are no independent repetitions, and count for less than they seem.".to_owned(),
         );
