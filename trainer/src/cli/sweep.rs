@@ -199,11 +199,13 @@ fn by_group(plan: &Plan) -> BTreeMap<&str, Vec<&PlannedRun>> {
 /// Fits the runs of each group together, its seeds side by side, and the frontier over all groups.
 fn fit(plan: &Plan, place: &Place) -> anyhow::Result<()> {
     let mut groups: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
-    for (group, run) in
-        by_group(plan).into_iter().flat_map(|(group, runs)| runs.into_iter().map(move |run| (group, run)))
-    {
+    let mut all = vec![];
+    for run in &plan.runs {
         match points::of_run(&place.run(run)) {
-            Ok(_) => groups.entry(group).or_default().push(place.run(run)),
+            Ok(_) => {
+                groups.entry(&run.group).or_default().push(place.run(run));
+                all.push(place.run(run));
+            }
             Err(PointsError::NoEvaluation(_)) => say(&format!("{}: no evaluation, nothing to fit", run.name)),
             Err(error) => return Err(error.into()),
         }
@@ -213,7 +215,6 @@ fn fit(plan: &Plan, place: &Place) -> anyhow::Result<()> {
         draw(runs, &folder.join(group), group, Kind::Trajectory)?;
     }
     if groups.len() > 1 {
-        let all: Vec<PathBuf> = groups.into_values().flatten().collect();
         draw(&all, &folder.join("frontier"), "frontier", Kind::Frontier)?;
     }
     Ok(())

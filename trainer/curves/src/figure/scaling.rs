@@ -9,7 +9,7 @@ use super::theme::Theme;
 use crate::counter::Counter;
 use crate::estimate::{Interval, Z95, bootstrap_mean, wilson};
 use crate::fit::{Fit, Form, Label, Samples};
-use crate::frontier::Setting;
+use crate::frontier::{Setting, frontier};
 use crate::outcomes::RunOutcomes;
 use crate::points::{Point, Series};
 
@@ -338,28 +338,27 @@ fn drawn_form(fit: &Fit) -> Option<&Form> {
 
 fn marks<'a>(figure: &ScalingFigure<'a>, style: &Style<'_>) -> Vec<Mark<'a>> {
     let mut all = vec![];
+    let kept: Vec<Point> = frontier(style.settings).into_iter().flat_map(|series| series.points).collect();
+    let is_beaten = |point: &Point| !style.settings.is_empty() && !kept.contains(point);
     for (i, series) in figure.series.iter().enumerate() {
         let run = style.outcomes.iter().find(|run| run.name == series.name);
         let sign = if style.settings.is_empty() { i } else { setting_of(style.settings, series) };
         for point in series.points.iter().filter(|point| point.compute > 0.0) {
             let interval = run.and_then(|run| problem_interval(run, point));
             let interval = interval.or_else(|| point.n.map(|n| wilson(point.y * n, n)));
-            let role = role(figure.fit.samples(), point, !style.settings.is_empty());
+            let role = if is_beaten(point) { Role::Beaten } else { role(figure.fit.samples(), point) };
             all.push(Mark { series: sign, point, interval, role });
         }
     }
     all
 }
 
-fn role(samples: &Samples, point: &Point, is_frontier: bool) -> Role {
+fn role(samples: &Samples, point: &Point) -> Role {
     const SAME: f64 = 1e-9;
-    let log = point.compute.log10();
-    let is_fitted = || samples.all().iter().any(|sample| (sample.x - log).abs() < SAME && sample.y == point.y);
-    match log {
+    match point.compute.log10() {
         _ if samples.all().is_empty() => Role::Fitted,
         log if log > samples.high() + SAME => Role::HeldOut,
         log if log < samples.low() - SAME => Role::LeftOut,
-        _ if is_frontier && !samples.is_averaged() && !is_fitted() => Role::Beaten,
         _ => Role::Fitted,
     }
 }
