@@ -80,7 +80,8 @@ impl Asked<'_> {
                 match self.runs.iter().find_map(|run| run.header["compute"]["formula"].as_str()) {
                     Some(formula) if self.runs.len() == 1 || !formula.is_empty() => format!(
                         "Compute is model FLOPs of training: {formula}. Dropped rollouts, scoring passes and restarts are \
-                         counted; evaluation and warm start are not. Tokens, rollouts and seconds are offered as axes."
+                         counted; evaluation and warm start are not.{} Tokens, rollouts and seconds are offered as axes.",
+                        self.warm_start()
                     ),
                     _ => "The formula of compute is not recorded in every `run.json`.".to_owned(),
                 },
@@ -99,6 +100,20 @@ impl Asked<'_> {
             self.schedule(),
             self.same_settings(),
         ]
+    }
+
+    /// What stands beside the axis: the supervised training before it.
+    fn warm_start(&self) -> String {
+        let spent = |run: &&Run| {
+            let counters = run.records().iter().filter_map(|record| record.metrics.get("compute/flops_sft"));
+            counters.fold(0.0, f64::max)
+        };
+        let all = || self.runs.iter().map(spent);
+        match (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max)) {
+            (_, 0.0) => String::new(),
+            (least, most) if least == most => format!(" The warm start took {} FLOPs.", short(most)),
+            (least, most) => format!(" The warm start took {} to {} FLOPs.", short(least), short(most)),
+        }
     }
 
     fn schedule(&self) -> Claim {

@@ -127,7 +127,7 @@ fn of_set(
     }
     let n_main = figures.len();
     if options.kind == Kind::Trajectory {
-        figures.extend(OTHER_AXES.iter().filter_map(|axis| over(axis, (&set, &file), runs, &style)));
+        figures.extend(OTHER_AXES.iter().filter_map(|axis| over(axis, (&set, &name, &file), runs, &style)));
     }
     let n_shared = figures.len();
     for (i, ends) in ends.iter().enumerate() {
@@ -149,8 +149,8 @@ fn drawn(stem: &str, title: &str, series: &[Series], fit: &Fit, style: &Style<'_
 }
 
 /// The same points over another counter; none if a run lacks it, or it counted nothing.
-fn over(name: &str, (set, file): (&str, &str), runs: &[&Run], style: &Style<'_>) -> Option<Drawn> {
-    let counter = Counter::new(name);
+fn over(axis: &str, (set, name, file): (&str, &str, &str), runs: &[&Run], style: &Style<'_>) -> Option<Drawn> {
+    let counter = Counter::new(axis);
     let (mut series, mut outcomes) = (vec![], vec![]);
     for run in runs {
         let one = run.series(&counter).ok()?.into_iter().find(|one| one.set == set)?;
@@ -158,9 +158,9 @@ fn over(name: &str, (set, file): (&str, &str), runs: &[&Run], style: &Style<'_>)
         series.push(one);
     }
     series.iter().flat_map(|one| &one.points).any(|point| point.compute > 0.0).then_some(())?;
-    let title = format!("{set}: held-out accuracy against {}", counter.label());
+    let title = format!("{name}: held-out accuracy against {}", counter.label());
     let style = Style { counter, outcomes: &outcomes, ..style.clone() };
-    Some(drawn(&format!("curve-{file}-{name}"), &title, &series, &fit_with(&series, &Options::default()), &style))
+    Some(drawn(&format!("curve-{file}-{axis}"), &title, &series, &fit_with(&series, &Options::default()), &style))
 }
 
 fn ends_of(run: &Run, series: &Series) -> Result<Option<Ends>, OutcomesError> {
