@@ -133,7 +133,9 @@ struct WrongUse(String);
 fn check_run(folder: &Path) -> anyhow::Result<()> {
     let what = match folder {
         folder if !folder.exists() => "there is no such folder",
-        folder if ["metrics.jsonl", "rollouts"].iter().all(|name| !folder.join(name).exists()) => "it holds no run",
+        folder if ["metrics.jsonl", "rollouts"].iter().all(|name| !folder.join(name).exists()) => {
+            "it holds no run, neither `metrics.jsonl` nor `rollouts/`"
+        }
         _ => return Ok(()),
     };
     anyhow::bail!("run `{}`: {what}; give the folder that `rlvr train` wrote, such as `runs/NAME`", folder.display())
