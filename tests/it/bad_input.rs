@@ -606,6 +606,22 @@ fn a_missing_config_is_named() {
 }
 
 #[test]
+fn a_run_or_a_sweep_that_is_not_there_says_what_to_give() {
+    let folder = folder();
+    let run = folder.path().join("nowhere");
+    for args in [&["export", text(&run), "--to", "tensorboard"][..], &["rollouts", text(&run)]] {
+        check_refusal(&rlvr(args), 1, &[text(&run), "there is no such folder", "such as `runs/NAME`"]);
+    }
+    check_refusal(&rlvr(&["rollouts", text(folder.path())]), 1, &[text(folder.path()), "it holds no run"]);
+    let sweep = folder.path().join("nowhere.toml");
+    check_refusal(
+        &rlvr(&["sweep", text(&sweep)]),
+        1,
+        &[text(&sweep), "no such file", "configs/scaling/arithmetic.toml"],
+    );
+}
+
+#[test]
 fn config_check_survives_numbers_beyond_reason() {
     let folder = folder();
     let config = tiny_config(folder.path(), "");

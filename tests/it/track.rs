@@ -148,7 +148,11 @@ fn an_unfinished_run_is_exported_without_an_end() {
     let exported = succeeds(&["export", text(&run), "--to", "wandb"]);
     assert!(exported.stderr.contains("the run is not complete"), "{}", exported.stderr);
     let empty = TempDir::new().expect("a temporary folder");
-    is_refused(&["export", text(empty.path()), "--to", "wandb"], 1, &["metrics.jsonl` cannot be read"]);
+    is_refused(
+        &["export", text(empty.path()), "--to", "wandb"],
+        1,
+        &["it holds no run", "`metrics.jsonl`", "such as `runs/NAME`"],
+    );
 }
 
 /// No escape sequence is written where there is no terminal.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use rlvr_curves::figure::{self, ScalingFigure, Style, Theme};
 use rlvr_curves::fit::{Fit, Kind, Options, fit_with};
+use rlvr_curves::frontier::{Group, fit_frontier, frontier, groups, settings};
 use rlvr_curves::outcomes::RunOutcomes;
-use rlvr_curves::points::{by_set, frontier, up_to};
+use rlvr_curves::points::{by_set, up_to};
 use rlvr_curves::report::describe;
 use rlvr_curves::runs::{Run, open};
 use rlvr_curves::{Counter, Series};
@@ -29,6 +30,8 @@ pub struct Input {
     pub series: Vec<Series>,
     /// What each problem did behind the points of a set, where it is known.
     pub outcomes: Vec<(String, RunOutcomes)>,
+    /// Which runs are seeds of one setting, for frontiers; points of tables are in no group.
+    pub groups: Vec<Group>,
 }
 
 /// How curves are drawn.
@@ -49,7 +52,7 @@ impl Input {
     ///
     /// If a run has no points over the counter, or samples that cannot be read.
     pub fn of_runs(runs: &[Run], counter: &Counter) -> anyhow::Result<Self> {
-        let mut input = Self::default();
+        let mut input = Self { groups: groups(&runs.iter().collect::<Vec<_>>()), ..Self::default() };
         for run in runs {
             for series in run.series(counter)? {
                 input.outcomes.extend(run.outcomes(&series)?.map(|outcomes| (series.set.clone(), outcomes)));
@@ -90,7 +93,7 @@ pub fn write(series: Vec<Series>, folder: &Path) -> anyhow::Result<Vec<Curve>> {
 ///
 /// If a file cannot be written.
 pub fn write_with(series: Vec<Series>, folder: &Path, options: &Options) -> anyhow::Result<Vec<Curve>> {
-    draw(&Input { series, outcomes: vec![] }, folder, options, &Look::default())
+    draw(&Input { series, ..Input::default() }, folder, options, &Look::default())
 }
 
 /// As [`write_with`], with intervals over problems where these are known, and in a look.
@@ -104,19 +107,21 @@ pub fn draw(input: &Input, folder: &Path, options: &Options, look: &Look) -> any
     let one = |(i, (set, series)): (usize, (String, Vec<Series>))| {
         let suffix = if i == 0 { String::new() } else { format!("-{}", file_name(&set)) };
         let outcomes = input.outcomes_of(&set);
-        let is_frontier = options.kind == Kind::Frontier;
-        let series = if is_frontier { vec![frontier(&series)] } else { series };
-        let fit = fit_with(&series, options);
-        let fit = if is_frontier { fit } else { fit.with_bootstrap(&outcomes, options) };
+        let settings = if options.kind == Kind::Frontier { settings(&input.groups, &series) } else { vec![] };
+        let (fit, fitted) = match options.kind {
+            Kind::Frontier => (fit_frontier(&settings, &outcomes, options), frontier(&settings)),
+            Kind::Trajectory => (fit_with(&series, options).with_bootstrap(&outcomes, options), series.clone()),
+        };
         let path = folder.join(format!("fit{suffix}.json"));
         std::fs::write(&path, format!("{:#}\n", fit.to_json())).with_context(|| format!("`{}`", path.display()))?;
         let caption = describe(&outcomes);
-        let style = Style { theme: look.theme, counter: look.counter.clone(), outcomes: &outcomes, caption: &caption };
+        let (theme, counter) = (look.theme, look.counter.clone());
+        let style = Style { theme, counter, outcomes: &outcomes, settings: &settings, caption: &caption };
         let title = format!("{set}: held-out accuracy against {}", axis(&look.counter));
         let figure = ScalingFigure { series: &series, fit: &fit, title: &title };
         let svg = figure::write(folder, &format!("curve{suffix}"), figure.to_svg_in(&style), figure.to_csv())?;
         if let Some(share) = look.held_out {
-            let fit = fit_with(&up_to(&series, share), options);
+            let fit = fit_with(&up_to(&fitted, share), options);
             let title = format!("{set}: fitted up to {share} of the compute, the rest held out");
             let figure = ScalingFigure { series: &series, fit: &fit, title: &title };
             figure::write(folder, &format!("heldout{suffix}"), figure.to_svg_in(&style), figure.to_csv())?;

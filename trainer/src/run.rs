@@ -410,11 +410,6 @@ impl Run {
 
     /// Adds the time and the energy of a step to the counters.
     fn count_time(&mut self, times: &StepTimes, energy: Energy) {
-        let add = |counter: &mut Option<f64>, more: Option<f64>| {
-            if let Some(more) = more {
-                *counter = Some(counter.unwrap_or(0.0) + more);
-            }
-        };
         let compute = &mut self.state.compute;
         compute.wall_s += times.step_s;
         add(&mut compute.cpu_s, times.step_cpu_s);
@@ -582,6 +577,7 @@ impl Run {
         }
         let _span = tracing::info_span!("evaluate", step).entered();
         progress.phase("evaluate");
+        let energy_before = self.energy.read();
         let sampler = self.learner.policy();
         let limits = self.limits(self.config.eval_max_new_tokens());
         let mut compute = std::mem::take(&mut self.state.compute);
@@ -592,6 +588,9 @@ impl Run {
             evaluate(&collector, &self.tasks.eval, self.config.eval.samples, noise, (&mut compute, &mut |_| {}));
         self.state.compute = compute;
         let evaluation = evaluation?;
+        let energy = self.energy.read().since(energy_before);
+        add(&mut self.state.compute.eval_energy_cpu_j, energy.cpu_j);
+        add(&mut self.state.compute.eval_energy_gpu_j, energy.gpu_j);
         let mut metrics = evaluation.metrics;
         progress.say(&held_out_line(step, &metrics));
         self.held_out = Some(held_out_words(step, &metrics));
@@ -695,6 +694,13 @@ fn rollout_records<'a>(step: u64, groups: &'a [Group], advantages: &[Vec<Option<
             .collect::<Vec<_>>()
     };
     groups.iter().enumerate().flat_map(of_group).collect()
+}
+
+/// Adds what was measured, if it was, to a counter that is none until then.
+fn add(counter: &mut Option<f64>, more: Option<f64>) {
+    if let Some(more) = more {
+        *counter = Some(counter.unwrap_or(0.0) + more);
+    }
 }
 
 /// The held-out accuracy in a few words, for the lines of steps.

@@ -5,6 +5,7 @@
 //! was interrupted goes on: finished runs are not repeated, and one that was under way goes on from its newest checkpoint.
 
 pub mod execute;
+pub mod inference;
 pub mod plan;
 pub mod status;
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rlvr_curves::fit::{Given, Kind, Options, fit_with, scalerl};
+use rlvr_curves::frontier::{frontier, settings};
 use rlvr_curves::points;
 
 fn main() -> ExitCode {
@@ -40,7 +41,7 @@ fn run() -> Result<(), String> {
     let path = path.ok_or("which table? give the path of a CSV file with the columns `C` and `y`")?;
     let mut series = points::of_csv(&path).map_err(|error| error.to_string())?;
     if options.kind == Kind::Frontier {
-        series = vec![points::frontier(&series)];
+        series = frontier(&settings(&[], &series));
     }
     let fit = fit_with(&series, &options);
     let mut json = fit.to_json();

@@ -56,6 +56,8 @@ impl Counter {
             "cpu_s" => "CPU time (seconds, all threads)",
             "energy_cpu_j" => "energy of the CPU (joules)",
             "energy_gpu_j" => "energy of the GPU (joules)",
+            "eval_energy_cpu_j" => "energy of the CPU in evaluation (joules)",
+            "eval_energy_gpu_j" => "energy of the GPU in evaluation (joules)",
             "kwh" => "energy (kWh)",
             "verify_cpu_s" => "CPU time of verification (seconds)",
             other => return format!("compute/{other}"),

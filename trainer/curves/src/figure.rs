@@ -7,6 +7,7 @@ mod at_k;
 mod axis;
 mod difficulty;
 mod frame;
+mod inference;
 mod panels;
 mod scaling;
 mod svg;
@@ -18,6 +19,7 @@ use resvg::{tiny_skia, usvg};
 
 pub use at_k::AtKFigure;
 pub use difficulty::DifficultyFigure;
+pub use inference::{InferenceFigure, Ladder, Used};
 pub use panels::{PANELS, PanelsFigure};
 
 pub(crate) use scaling::problem_interval;

@@ -150,26 +150,6 @@ pub fn up_to(series: &[Series], share: f64) -> Vec<Series> {
     series.iter().map(early).collect()
 }
 
-/// Takes the last point of each run, and of those the ones that no cheaper run equals: the frontier over separately
-/// tuned runs at several budgets.
-///
-/// Choosing the best of several noisy runs is biased upwards; the more runs a budget has, the more.
-pub fn frontier(series: &[Series]) -> Series {
-    let mut last: Vec<Point> = series
-        .iter()
-        .filter_map(|one| one.points.iter().max_by(|a, b| a.compute.total_cmp(&b.compute)).cloned())
-        .collect();
-    last.sort_by(|a, b| a.compute.total_cmp(&b.compute).then(b.y.total_cmp(&a.y)));
-    let mut best = f64::NEG_INFINITY;
-    last.retain(|point| {
-        let is_better = point.y > best;
-        best = best.max(point.y);
-        is_better
-    });
-    let set = series.first().map_or_else(String::new, |one| one.set.clone());
-    Series { name: format!("frontier of {} runs", series.len()), set, points: last }
-}
-
 /// Reads points from a table (CSV) with a header: `C` (or `compute`) and `y` (or `accuracy`), and `k`, `n`, `seed`, `series`
 /// where they are known, in any order of columns and rows.
 ///
@@ -230,17 +210,5 @@ mod tests {
         assert_eq!(shown, [("a", 2), ("b", 1)]);
         let early: Vec<usize> = up_to(&sets[0].1, 0.5).iter().map(|one| one.points.len()).collect();
         assert_eq!(early, [2, 1]);
-    }
-
-    #[test]
-    fn the_frontier_is_what_no_cheaper_run_equals() {
-        let run = |points: &[(f64, f64)]| Series {
-            name: "r".to_owned(),
-            set: "s".to_owned(),
-            points: points.iter().map(|&(compute, y)| Point { step: 0, compute, y, lenient: None, n: None }).collect(),
-        };
-        let runs = [run(&[(1.0, 0.9), (10.0, 0.3)]), run(&[(20.0, 0.2)]), run(&[(30.0, 0.4)]), run(&[(10.0, 0.25)])];
-        let kept: Vec<(f64, f64)> = frontier(&runs).points.iter().map(|p| (p.compute, p.y)).collect();
-        assert_eq!(kept, [(10.0, 0.3), (30.0, 0.4)]);
     }
 }

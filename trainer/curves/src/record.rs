@@ -178,6 +178,12 @@ pub struct Compute {
     /// Joules of the GPU in reinforcement learning, where they could be measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_gpu_j: Option<f64>,
+    /// Joules of the CPU packages in evaluation, where they could be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_energy_cpu_j: Option<f64>,
+    /// Joules of the GPU in evaluation, where they could be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eval_energy_gpu_j: Option<f64>,
     /// Exact operations by component.
     pub exact: ExactFlops,
 }
@@ -269,6 +275,8 @@ impl Compute {
             ("gpu_hours", self.gpu_hours),
             ("energy_cpu_j", self.energy_cpu_j),
             ("energy_gpu_j", self.energy_gpu_j),
+            ("eval_energy_cpu_j", self.eval_energy_cpu_j),
+            ("eval_energy_gpu_j", self.eval_energy_gpu_j),
         ];
         for (name, value) in measured {
             metrics.set_some(format!("compute/{name}"), value);
@@ -316,12 +324,14 @@ mod tests {
     fn what_was_not_measured_is_not_written() {
         let compute = Compute {
             energy_gpu_j: Some(3.0),
+            eval_energy_cpu_j: Some(4.0),
             exact: ExactFlops { decode: 5.0, ..ExactFlops::default() },
             ..Compute::default()
         };
         let mut metrics = Metrics::default();
         compute.write(1, &mut metrics);
         assert_eq!(metrics.get("compute/energy_gpu_j"), Some(3.0));
+        assert_eq!(metrics.get("compute/eval_energy_cpu_j"), Some(4.0));
         assert_eq!((metrics.get("compute/energy_cpu_j"), metrics.get("compute/gpu_hours")), (None, None));
         assert_eq!(metrics.get("compute/flops_exact/decode"), Some(5.0));
         let text = serde_json::to_string(&compute).unwrap();

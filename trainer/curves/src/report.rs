@@ -5,7 +5,7 @@
 //! seen are written out.
 
 mod checklist;
-mod configs;
+pub(crate) mod configs;
 mod page;
 mod samples;
 mod sets;
@@ -156,6 +156,7 @@ mod tests {
             metrics.set("eval/sums/n_samples", 100.0);
             metrics.set("compute/flops_total", if step == 0 { 0.0 } else { 10_f64.powf(12.0 + step as f64 / 4.0) });
             metrics.set("compute/tokens_gen", 1000.0 * step as f64);
+            metrics.set("compute/flops_sft", 3e14);
             writer
                 .write(&Record { kind: Kind::Eval, schema: SCHEMA, step, time_s: 0.0, message: None, metrics })
                 .unwrap();
@@ -205,6 +206,7 @@ mod tests {
             "w &amp; w",
             "+48.0 points (",
             "tokens sampled, log scale",
+            "The warm start took 3.00e14 FLOPs.",
             "rlvr report …",
         ] {
             assert!(html.contains(words), "`{words}` is missing");
@@ -267,10 +269,11 @@ mod tests {
         let expected = [
             ("sums, optimizer.schedule = \"constant\"", 2),
             ("sums, optimizer.schedule = \"cosine\"", 1),
-            ("sums, frontier over all settings", 1),
+            ("sums, frontier over all settings", 2),
         ];
         assert_eq!(shown, expected);
         let html = report.to_html("c");
+        assert_eq!(html.matches("held-out accuracy, with 95 % intervals").count(), 2, "the frontier repeats its runs");
         assert!(html.contains("a checkpoint is not a finished smaller run") && !html.contains("Replicated: 3"));
         let mut stems: Vec<&str> = report.figures().map(|drawn| drawn.stem.as_str()).collect();
         let n = stems.len();

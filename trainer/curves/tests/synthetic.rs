@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use rlvr_curves::fit::{Evidence, Fit, Kind, Label, Options, fit, fit_with};
-use rlvr_curves::points;
+use rlvr_curves::{Point, Series, points};
 
 fn fitted(name: &str) -> Fit {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
@@ -92,4 +92,21 @@ fn json_says_what_the_points_are() {
         assert!(!json["forms"][0][key].is_null(), "{key}");
     }
     assert_eq!(json["verdict"]["label"], "log-linear");
+}
+
+#[test]
+fn seeds_apart_ask_for_seeds_and_not_for_problems() {
+    // Three saturating seeds of 2 000 samples a point, eight points apart from each other.
+    let seed = |i: i32| {
+        let point = |j: i32| {
+            let compute = 10_f64.powf(f64::from(j) / 6.0);
+            let y = 0.4 + 0.08 * f64::from(i) + 0.4 * (1.0 - (-compute / 30.0).exp());
+            Point { step: 0, compute, y, lenient: None, n: Some(2000.0) }
+        };
+        Series { name: format!("seed {i}"), set: "s".to_owned(), points: (1..=16).map(point).collect() }
+    };
+    let fit = fit(&[-1, 0, 1].map(seed));
+    let ways = &fit.verdict.would_settle;
+    assert_eq!(fit.verdict.label, Label::Rising);
+    assert!(ways.iter().any(|way| way.ends_with("times as many seeds for an asymptote within ± 0.05")), "{ways:?}");
 }

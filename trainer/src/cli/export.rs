@@ -44,6 +44,7 @@ enum Tool {
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    super::check_run(&args.run)?;
     let log = read_log(&args.run.join("metrics.jsonl"))?;
     let Some(last) = log.records.last() else {
         bail!("run `{}`: nothing has been recorded yet", args.run.display());

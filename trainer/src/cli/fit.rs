@@ -19,7 +19,8 @@ pub(super) struct FitArgs {
     /// Where the fit and the figure go; `curves/` of a single run by default, nowhere for tables and several runs.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The inputs are separately tuned runs at several budgets: fit the best of their last points.
+    /// The inputs are of several settings: fit the best setting at each compute, by the mean over its seeds. Where the
+    /// learning rate decays, only the last point of a run counts.
     #[arg(long)]
     frontier: bool,
     /// Leave out points below this compute; the verdict with all points is kept beside.

@@ -22,6 +22,7 @@ mod trace;
 mod train;
 mod verify;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -127,6 +128,18 @@ pub(crate) fn main() -> ExitCode {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUse(String);
+
+/// Refuses what is not the folder of a run.
+fn check_run(folder: &Path) -> anyhow::Result<()> {
+    let what = match folder {
+        folder if !folder.exists() => "there is no such folder",
+        folder if ["metrics.jsonl", "rollouts"].iter().all(|name| !folder.join(name).exists()) => {
+            "it holds no run, neither `metrics.jsonl` nor `rollouts/`"
+        }
+        _ => return Ok(()),
+    };
+    anyhow::bail!("run `{}`: {what}; give the folder that `rlvr train` wrote, such as `runs/NAME`", folder.display())
+}
 
 /// Whoever read our output has seen enough.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -20,7 +20,8 @@ pub(super) struct ReportArgs {
     /// Where the page goes; `curves/report.html` of a single run by default.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// The runs are separately tuned ones at several budgets: fit the best of their last points.
+    /// The runs are of several settings: fit the best setting at each compute, by the mean over its seeds. Where the
+    /// learning rate decays, only the last point of a run counts.
     #[arg(long)]
     frontier: bool,
     /// Leave out points below this compute; the verdict with all points is kept beside.

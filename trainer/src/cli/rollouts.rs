@@ -25,6 +25,7 @@ pub(super) struct RolloutsArgs {
 }
 
 pub(super) fn run(args: &RolloutsArgs) -> anyhow::Result<()> {
+    super::check_run(&args.run)?;
     let (path, text) = rollouts::step_text(&args.run, args.step)?;
     let mut lines = rollouts::parse(&path, &text)?;
     let wants_colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

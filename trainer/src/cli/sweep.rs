@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use rlvr::curves;
+use rlvr::curves::{self, Input, Look};
 use rlvr::run_folder::step_name;
 use rlvr::stop;
 use rlvr::sweep::execute::{Place, execute, refuse_failures};
-use rlvr::sweep::plan::Inference;
+use rlvr::sweep::inference::draw as draw_group;
+use rlvr::sweep::plan::{Inference, PlannedRun};
 use rlvr::sweep::status::{State, Status, table};
 use rlvr::sweep::{Plan, load};
-use rlvr_curves::Series;
 use rlvr_curves::fit::{Kind, Options};
 use rlvr_curves::points::{self, PointsError};
+use rlvr_curves::{Counter, runs};
 use serde_json::json;
 
 use super::config::check;
@@ -178,33 +179,50 @@ fn draw_inference(plan: &Plan, place: &Place, inference: &Inference) -> anyhow::
             bail!("the evaluation of `{}` failed", run.name);
         }
     }
+    for (group, runs) in &by_group(plan) {
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        for path in draw_group(&folder, group, &names)? {
+            say(&format!("figure: {}", path.display()));
+        }
+    }
     Ok(())
+}
+
+fn by_group(plan: &Plan) -> BTreeMap<&str, Vec<&PlannedRun>> {
+    let mut groups: BTreeMap<&str, Vec<&PlannedRun>> = BTreeMap::new();
+    for run in &plan.runs {
+        groups.entry(&run.group).or_default().push(run);
+    }
+    groups
 }
 
 /// Fits the runs of each group together, its seeds side by side, and the frontier over all groups.
 fn fit(plan: &Plan, place: &Place) -> anyhow::Result<()> {
-    let mut groups: BTreeMap<&str, Vec<Series>> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<PathBuf>> = BTreeMap::new();
+    let mut all = vec![];
     for run in &plan.runs {
         match points::of_run(&place.run(run)) {
-            Ok(series) => groups.entry(&run.group).or_default().extend(series),
+            Ok(_) => {
+                groups.entry(&run.group).or_default().push(place.run(run));
+                all.push(place.run(run));
+            }
             Err(PointsError::NoEvaluation(_)) => say(&format!("{}: no evaluation, nothing to fit", run.name)),
             Err(error) => return Err(error.into()),
         }
     }
     let folder = place.folder.join("curves");
-    let all: Vec<Series> = groups.values().flatten().cloned().collect();
-    let n_groups = groups.len();
-    for (group, series) in groups {
-        draw(series, &folder.join(group), group, Kind::Trajectory)?;
+    for (group, runs) in &groups {
+        draw(runs, &folder.join(group), group, Kind::Trajectory)?;
     }
-    if n_groups > 1 {
-        draw(all, &folder.join("frontier"), "frontier", Kind::Frontier)?;
+    if groups.len() > 1 {
+        draw(&all, &folder.join("frontier"), "frontier", Kind::Frontier)?;
     }
     Ok(())
 }
 
-fn draw(series: Vec<Series>, folder: &Path, name: &str, kind: Kind) -> anyhow::Result<()> {
-    for curve in curves::write_with(series, folder, &Options { kind, ..Options::default() })? {
+fn draw(runs: &[PathBuf], folder: &Path, name: &str, kind: Kind) -> anyhow::Result<()> {
+    let input = Input::of_runs(&runs::open(runs)?, &Counter::default())?;
+    for curve in curves::draw(&input, folder, &Options { kind, ..Options::default() }, &Look::default())? {
         say(&format!("{name}, {}: {}", curve.set, curve.fit.sentence));
         say(&format!("figure: {}", curve.svg.display()));
     }

@@ -22,6 +22,12 @@ pub struct EvalSample {
     pub variant: String,
     /// Which sample of the task.
     pub sample: usize,
+    /// What was asked; with the first sample of a task alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// The reference answer, where the task has one; with the first sample alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// What the policy wrote.
     pub completion: String,
     /// Tokens of the prompt.
@@ -95,6 +101,8 @@ fn of_rollout(task: &Task, index: usize, rollout: &Rollout) -> EvalSample {
         task_id: task.id.clone(),
         variant: String::new(),
         sample: index,
+        prompt: (index == 0).then(|| task.prompt.to_plain_text()),
+        reference: task.reference.clone().filter(|_| index == 0),
         completion: rollout.completion.text.clone(),
         n_prompt: 0,
         n_tokens: rollout.completion.ids.len(),
@@ -164,6 +172,8 @@ pub(super) mod tests {
             task_id: task.to_owned(),
             variant: String::new(),
             sample: index,
+            prompt: None,
+            reference: None,
             completion: String::new(),
             n_prompt: 3,
             n_tokens: 4,

@@ -107,6 +107,9 @@ const MOST: usize = 10_000;
 /// Names the file, the key and what would be right.
 pub fn load(path: &Path) -> anyhow::Result<Plan> {
     let place = || format!("sweep `{}`", path.display());
+    if !path.exists() {
+        bail!("{}: there is no such file; give a sweep, such as `configs/scaling/arithmetic.toml`", place());
+    }
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", place()))?;
     let file: SweepFile = toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}:\n{error}", place()))?;
     if file.jobs == 0 {

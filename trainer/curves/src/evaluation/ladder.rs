@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::problem::Problem;
 use super::summary::{Plan, with_interval};
 use crate::estimate::{majority_at_k, pass_at_k};
 
 /// One way to spend inference compute, and what it yields.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
     /// The evaluation set.
     pub set: String,

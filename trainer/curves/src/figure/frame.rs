@@ -92,6 +92,8 @@ pub(super) enum Sign {
     Marker(Shape, &'static str, bool),
     /// A line with its colour and dashes.
     Line(&'static str, &'static str),
+    /// A small point.
+    Dot(&'static str),
     /// A filled box.
     Box(&'static str),
 }
@@ -151,6 +153,7 @@ fn draw_sign(svg: &mut Svg, (x, y): (f64, f64), sign: Sign) {
     match sign {
         Sign::Marker(shape, colour, is_filled) => svg.marker((x, y), shape, colour, is_filled),
         Sign::Line(colour, dashes) => svg.line((x - 11.0, y), (x + 11.0, y), Stroke::dashed(colour, 1.8, dashes)),
+        Sign::Dot(colour) => svg.dot((x, y), colour),
         Sign::Box(colour) => svg.bar((x - 5.0, y - 5.0), (x + 5.0, y + 5.0), colour),
     }
 }

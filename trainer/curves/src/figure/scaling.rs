@@ -8,14 +8,16 @@ use super::svg::{Anchor, Shape, Stroke, Svg};
 use super::theme::Theme;
 use crate::counter::Counter;
 use crate::estimate::{Interval, Z95, bootstrap_mean, wilson};
-use crate::fit::{Fit, Form, Label};
+use crate::fit::{Fit, Form, Label, Samples};
+use crate::frontier::{Setting, frontier};
 use crate::outcomes::RunOutcomes;
 use crate::points::{Point, Series};
 
 /// Accuracy against compute.
 ///
 /// Points beyond those that were fitted are drawn hollow, and points before them grey: with a fit of the first part of
-/// the points, the figure shows how well it predicts the rest.
+/// the points, the figure shows how well it predicts the rest. Under [`Style::settings`] a setting has one colour, its runs
+/// are lines, and points off the frontier that was fitted are small.
 #[derive(Debug)]
 pub struct ScalingFigure<'a> {
     /// The points, one series a run.
@@ -36,6 +38,8 @@ pub struct Style<'a> {
     /// What each problem did, by the name of the series: with it, bars are intervals over problems; without, they take
     /// every sample for a problem of its own.
     pub outcomes: &'a [RunOutcomes],
+    /// For a frontier: the settings whose runs the series are. Empty where series are seeds of one setting.
+    pub settings: &'a [Setting],
     /// Said below the figure, such as model and data.
     pub caption: &'a str,
 }
@@ -101,10 +105,13 @@ enum Role {
     Fitted,
     HeldOut,
     LeftOut,
+    /// Another setting is better at its compute.
+    Beaten,
 }
 
 /// A point with all that is drawn of it.
 struct Mark<'a> {
+    /// What it has its colour and sign from: the series, or the setting.
     series: usize,
     point: &'a Point,
     interval: Option<Interval>,
@@ -115,6 +122,7 @@ struct Mark<'a> {
 struct Drawing<'a> {
     figure: &'a ScalingFigure<'a>,
     theme: Theme,
+    settings: &'a [Setting],
     marks: Vec<Mark<'a>>,
     /// Whether there are too many points to be drawn each.
     is_averaged: bool,
@@ -133,7 +141,7 @@ impl<'a> Drawing<'a> {
     fn new(figure: &'a ScalingFigure<'a>, style: &Style<'a>, main: Frame, below: Frame) -> Self {
         let n_points: usize = figure.series.iter().map(|series| series.points.len()).sum();
         let is_averaged = n_points > MOST_POINTS;
-        let marks = if is_averaged { vec![] } else { marks(figure, style.outcomes) };
+        let marks = if is_averaged { vec![] } else { marks(figure, style) };
         let form = drawn_form(figure.fit);
         let samples = figure.fit.samples();
         let computes = || figure.series.iter().flat_map(|s| &s.points).map(|p| p.compute).filter(|&c| c > 0.0);
@@ -144,13 +152,14 @@ impl<'a> Drawing<'a> {
         let levels = levels.chain(figure.fit.start).chain(samples.all().iter().map(|sample| sample.y));
         let y = Axis::from_zero(levels, main.bottom, main.top);
         let y = Axis::linear(0.0, y.high().min(1.0), main.bottom, main.top);
-        let left_over = marks.iter().filter_map(|mark| Some(mark.residual(form?).abs() + mark.half_width()));
+        let left_over = marks.iter().filter(|mark| mark.role != Role::Beaten);
+        let left_over = left_over.filter_map(|mark| Some(mark.residual(form?).abs() + mark.half_width()));
         let largest = left_over.fold(0.004, f64::max);
         let residual = Axis::around([-largest, largest].into_iter(), below.bottom, below.top);
         let band = form.map_or_else(Vec::new, |form| band(figure.fit, form, &x));
         let over_problems = marks.iter().any(|mark| mark.interval.is_some()) && !style.outcomes.is_empty();
-        let theme = style.theme;
-        Self { figure, theme, marks, is_averaged, over_problems, form, band, main, below, x, y, residual }
+        let (theme, settings) = (style.theme, style.settings);
+        Self { figure, theme, settings, marks, is_averaged, over_problems, form, band, main, below, x, y, residual }
     }
 
     fn draw(&self, svg: &mut Svg) {
@@ -167,8 +176,9 @@ impl<'a> Drawing<'a> {
         if self.is_averaged {
             self.draw_averages(svg);
         }
-        self.marks.iter().for_each(|mark| self.draw_lenient(svg, mark));
-        for role in [Role::LeftOut, Role::Fitted, Role::HeldOut] {
+        self.draw_runs(svg);
+        self.marks.iter().filter(|mark| mark.role != Role::Beaten).for_each(|mark| self.draw_lenient(svg, mark));
+        for role in [Role::Beaten, Role::LeftOut, Role::Fitted, Role::HeldOut] {
             self.marks.iter().filter(|mark| mark.role == role).for_each(|mark| self.draw_mark(svg, mark));
         }
     }
@@ -208,6 +218,16 @@ impl<'a> Drawing<'a> {
         draw(samples.high(), self.x.high(), BEYOND);
     }
 
+    /// The runs of settings as thin lines, so that each can be followed through the others.
+    fn draw_runs(&self, svg: &mut Svg) {
+        for series in self.figure.series.iter().filter(|_| !self.settings.is_empty()) {
+            let colour = svg.colours.series(setting_of(self.settings, series));
+            let points = series.points.iter().filter(|point| point.compute > 0.0);
+            let path: Vec<(f64, f64)> = points.map(|p| (self.x.at(p.compute), self.y.at_held(p.y))).collect();
+            svg.path(&path, Stroke::solid(colour, 0.7));
+        }
+    }
+
     fn draw_averages(&self, svg: &mut Svg) {
         for sample in self.figure.fit.samples().all() {
             let at = (self.x.at_log(sample.x), self.y.at_held(sample.y));
@@ -227,6 +247,9 @@ impl<'a> Drawing<'a> {
         let colour = if mark.role == Role::LeftOut { svg.colours.skipped } else { svg.colours.series(mark.series) };
         let (at, shape, is_filled) =
             (self.x.at(mark.point.compute), Shape::of_series(mark.series), mark.role != Role::HeldOut);
+        if mark.role == Role::Beaten {
+            return svg.dot((at, self.y.at_held(mark.point.y)), colour);
+        }
         if let Some(Interval { low, high }) = mark.interval {
             svg.line((at, self.y.at_held(low)), (at, self.y.at_held(high)), Stroke::solid(colour, 1.3));
         }
@@ -241,11 +264,14 @@ impl<'a> Drawing<'a> {
 
     fn entries(&self) -> Vec<(Sign, String)> {
         let colours = self.theme.colours();
-        let names = self.figure.series.iter().enumerate().take(MOST_NAMES);
-        let mut all: Vec<(Sign, String)> = names
-            .map(|(i, series)| (Sign::Marker(Shape::of_series(i), colours.series(i), true), series.name.clone()))
-            .collect();
-        if let Some(more) = self.figure.series.len().checked_sub(MOST_NAMES).filter(|&more| more > 0) {
+        let names: Vec<String> = match self.settings {
+            [] => self.figure.series.iter().map(|series| series.name.clone()).collect(),
+            settings => settings.iter().map(named).collect(),
+        };
+        let shown = names.iter().enumerate().take(MOST_NAMES);
+        let mut all: Vec<(Sign, String)> =
+            shown.map(|(i, name)| (Sign::Marker(Shape::of_series(i), colours.series(i), true), name.clone())).collect();
+        if let Some(more) = names.len().checked_sub(MOST_NAMES).filter(|&more| more > 0) {
             all.push((Sign::Marker(Shape::Circle, colours.skipped, true), format!("and {more} more, colours again")));
         }
         if let Some(form) = self.form {
@@ -255,6 +281,9 @@ impl<'a> Drawing<'a> {
         let has = |role| self.marks.iter().any(|mark| mark.role == role);
         if has(Role::HeldOut) {
             all.push((Sign::Marker(Shape::Circle, colours.ink, false), "hollow: held out, not fitted".to_owned()));
+        }
+        if has(Role::Beaten) {
+            all.push((Sign::Dot(colours.ink), "another setting is better there: not fitted".to_owned()));
         }
         if has(Role::LeftOut) {
             all.push((Sign::Marker(Shape::Circle, colours.skipped, true), "left out of the fit".to_owned()));
@@ -307,25 +336,44 @@ fn drawn_form(fit: &Fit) -> Option<&Form> {
     fit.best().filter(|_| !is_too_few)
 }
 
-fn marks<'a>(figure: &ScalingFigure<'a>, outcomes: &[RunOutcomes]) -> Vec<Mark<'a>> {
+fn marks<'a>(figure: &ScalingFigure<'a>, style: &Style<'_>) -> Vec<Mark<'a>> {
+    let mut all = vec![];
+    let kept: Vec<Point> = frontier(style.settings).into_iter().flat_map(|series| series.points).collect();
+    let is_beaten = |point: &Point| !style.settings.is_empty() && !kept.contains(point);
+    for (i, series) in figure.series.iter().enumerate() {
+        let run = style.outcomes.iter().find(|run| run.name == series.name);
+        let sign = if style.settings.is_empty() { i } else { setting_of(style.settings, series) };
+        for point in series.points.iter().filter(|point| point.compute > 0.0) {
+            let interval = run.and_then(|run| problem_interval(run, point));
+            let interval = interval.or_else(|| point.n.map(|n| wilson(point.y * n, n)));
+            let role = if is_beaten(point) { Role::Beaten } else { role(figure.fit.samples(), point) };
+            all.push(Mark { series: sign, point, interval, role });
+        }
+    }
+    all
+}
+
+fn role(samples: &Samples, point: &Point) -> Role {
     const SAME: f64 = 1e-9;
-    let samples = figure.fit.samples();
-    let role = |log: f64| match log {
+    match point.compute.log10() {
         _ if samples.all().is_empty() => Role::Fitted,
         log if log > samples.high() + SAME => Role::HeldOut,
         log if log < samples.low() - SAME => Role::LeftOut,
         _ => Role::Fitted,
-    };
-    let mut all = vec![];
-    for (i, series) in figure.series.iter().enumerate() {
-        let run = outcomes.iter().find(|run| run.name == series.name);
-        for point in series.points.iter().filter(|point| point.compute > 0.0) {
-            let interval = run.and_then(|run| problem_interval(run, point));
-            let interval = interval.or_else(|| point.n.map(|n| wilson(point.y * n, n)));
-            all.push(Mark { series: i, point, interval, role: role(point.compute.log10()) });
-        }
     }
-    all
+}
+
+/// The setting of which a series is a seed, by its place.
+fn setting_of(settings: &[Setting], series: &Series) -> usize {
+    settings.iter().position(|setting| setting.seeds.iter().any(|seed| seed.name == series.name)).unwrap_or(0)
+}
+
+/// A setting in a legend.
+fn named(setting: &Setting) -> String {
+    match setting.seeds.len() {
+        1 => setting.name.clone(),
+        n => format!("{} ({n} seeds)", setting.name),
+    }
 }
 
 /// The interval of a point by drawing problems; the samples of one move together.
@@ -382,7 +430,8 @@ fn short(value: f64, error: f64) -> String {
 mod tests {
     use super::super::tests::example;
     use super::*;
-    use crate::fit::fit;
+    use crate::fit::{Kind, Options, fit};
+    use crate::frontier::{Budgets, Group, fit_frontier, settings};
     use crate::outcomes::{Checkpoint, Counts};
 
     fn draw(series: &[Series], style: &Style<'_>) -> String {
@@ -443,6 +492,26 @@ mod tests {
         let svg = draw(&series, &Style { outcomes: &outcomes, caption: "nine problems", ..Style::default() });
         assert!(svg.contains("nine problems; ") && svg.contains("; bars: 95 % over problems; band"));
         assert!(draw(&series, &Style::default()).contains("bars: 95 % as if each sample were a problem (Wilson)"));
+    }
+
+    #[test]
+    fn a_frontier_shows_its_settings_with_the_points_that_were_beaten_small() {
+        let mut series = [example(), example()].concat();
+        series[1].name = "small".to_owned();
+        // The small one is better up to its fourth point.
+        series[1].points.iter_mut().enumerate().for_each(|(i, point)| point.y += if i < 5 { 0.02 } else { -0.1 });
+        let groups: Vec<Group> = series
+            .iter()
+            .map(|one| Group { name: one.name.clone(), budgets: Budgets::Checkpoints, runs: vec![one.name.clone()] })
+            .collect();
+        let settings = settings(&groups, &series);
+        let fit = fit_frontier(&settings, &[], &Options { kind: Kind::Frontier, ..Options::default() });
+        let style = Style { settings: &settings, ..Style::default() };
+        let svg = ScalingFigure { series: &series, fit: &fit, title: "T" }.to_svg_in(&style);
+        // Seven small points and their sign; both runs as lines.
+        assert_eq!(svg.matches("r=\"2\"").count(), 8);
+        assert_eq!(svg.matches("stroke-width=\"0.7\"").count(), 2);
+        assert!(svg.contains("another setting is better there") && svg.contains(">small<"));
     }
 
     #[test]

@@ -102,6 +102,11 @@ impl Svg {
         ));
     }
 
+    /// A point that only has to be seen.
+    pub(super) fn dot(&mut self, (x, y): (f64, f64), colour: &str) {
+        self.push(format_args!("<circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"2\" fill=\"{colour}\"/>"));
+    }
+
     /// A sign, filled or hollow.
     pub(super) fn marker(&mut self, (x, y): (f64, f64), shape: Shape, colour: &str, is_filled: bool) {
         let fill = if is_filled { colour } else { self.colours.paper };

@@ -13,6 +13,7 @@ use super::search::{Given, refit, search_given};
 use super::shapes;
 use super::verdict::Label;
 use crate::estimate::Interval;
+use crate::frontier::{Budgets, Setting, SettingOutcomes, frontier};
 use crate::outcomes::RunOutcomes;
 use crate::points::{Point, Series};
 use crate::random::Random;
@@ -68,21 +69,43 @@ impl Fit {
     ///
     /// Nothing is added where there are too few points for any form, or no outcomes.
     #[must_use]
-    pub fn with_bootstrap(mut self, runs: &[RunOutcomes], options: &Options) -> Self {
-        let is_too_few = self.verdict.label == Label::Undetermined && self.verdict.rule == 0;
+    pub fn with_bootstrap(self, runs: &[RunOutcomes], options: &Options) -> Self {
         let outcomes = Outcomes::of(runs, options.from.unwrap_or(0.0));
+        self.with_intervals(&outcomes, options)
+    }
+
+    /// As [`Fit::with_bootstrap`] for a [`frontier`] over settings: seeds are drawn within their setting, and the frontier is
+    /// taken anew from every draw, so that the intervals hold what choosing the best setting adds.
+    #[must_use]
+    pub fn with_frontier_bootstrap(self, settings: &[SettingOutcomes], options: &Options) -> Self {
+        let runs: Vec<RunOutcomes> = settings.iter().flat_map(|setting| setting.seeds.clone()).collect();
+        let mut outcomes = Outcomes::of(&runs, options.from.unwrap_or(0.0));
+        outcomes.settings = settings
+            .iter()
+            .scan(0, |next, setting| {
+                let members = *next..*next + setting.seeds.len();
+                *next = members.end;
+                Some((Some(setting.budgets), members.collect()))
+            })
+            .collect();
+        self.with_intervals(&outcomes, options)
+    }
+
+    fn with_intervals(mut self, outcomes: &Outcomes, options: &Options) -> Self {
+        let is_too_few = self.verdict.label == Label::Undetermined && self.verdict.rule == 0;
         if is_too_few || outcomes.n_points() == 0 {
             return self;
         }
         let several = [Resample::Problems, Resample::Seeds, Resample::Both];
-        let ways = if runs.len() > 1 { &several[..] } else { &several[..1] };
+        let has_seeds = outcomes.settings.iter().any(|(_, members)| members.len() > 1);
+        let ways = if has_seeds { &several[..] } else { &several[..1] };
         let names = ["log_linear"].into_iter().chain(self.best().map(|form| form.name));
         let names: Vec<&'static str> = names.collect();
         self.bootstrap = ways
             .iter()
             .map(|&over| {
                 let spreads = |&name: &&'static str| Some((name, outcomes.spreads(name, over, options.given, 0)?));
-                let (problems, runs) = (outcomes.n_problems, runs.len());
+                let (problems, runs) = (outcomes.n_problems, outcomes.runs.len());
                 Bootstrap { over, draws: DRAWS, problems, runs, forms: names.iter().filter_map(spreads).collect() }
             })
             .collect();
@@ -114,6 +137,8 @@ type Answers = (f64, Vec<Outcome>);
 /// Outcomes with problems as numbers, since they are gone through for every draw.
 struct Outcomes {
     runs: Vec<Vec<Answers>>,
+    /// Which runs are seeds of one setting; and for frontiers, which of their points are budgets.
+    settings: Vec<(Option<Budgets>, Vec<usize>)>,
     n_problems: usize,
     draws: usize,
 }
@@ -138,8 +163,9 @@ impl Outcomes {
         };
         let is_fitted =
             |answers: &Answers| answers.0 > 0.0 && answers.0 >= from * (1.0 - 1e-9) && !answers.1.is_empty();
+        let settings = vec![(None, (0..runs.len()).collect())];
         let runs = runs.iter().map(|run| run.checkpoints.iter().map(answers).filter(is_fitted).collect()).collect();
-        Self { runs, n_problems: numbers.len(), draws: DRAWS }
+        Self { runs, settings, n_problems: numbers.len(), draws: DRAWS }
     }
 
     fn n_points(&self) -> usize {
@@ -149,8 +175,9 @@ impl Outcomes {
     fn spreads(&self, form: &str, resample: Resample, given: Given, seed: u64) -> Option<Vec<Spread>> {
         let shape = *shapes::ALL.iter().find(|shape| shape.name() == form)?;
         let once = vec![1.0; self.n_problems];
-        let all: Vec<usize> = (0..self.runs.len()).collect();
+        let all: Vec<Vec<usize>> = self.settings.iter().map(|(_, members)| members.clone()).collect();
         let found = search_given(shape, &self.samples(&all, &once), given)?;
+        let is_frontier = self.settings.iter().any(|(budgets, _)| budgets.is_some());
         let mut values: Vec<Vec<f64>> = vec![vec![]; shape.params().len()];
         let mut random = Random::keyed(seed);
         for _ in 0..self.draws {
@@ -161,10 +188,11 @@ impl Outcomes {
             }
             let of_runs = match resample {
                 Resample::Problems => all.clone(),
-                Resample::Seeds | Resample::Both => all.iter().map(|_| random.below(self.runs.len())).collect(),
+                Resample::Seeds | Resample::Both => drawn_within(&all, &mut random),
             };
             let samples = self.samples(&of_runs, &times);
-            let again = if samples.all().len() == self.n_points() {
+            // A frontier has other points each time, but about the same curve.
+            let again = if is_frontier || samples.all().len() == self.n_points() {
                 refit(&found, &samples)
             } else {
                 search_given(shape, &samples, given)
@@ -177,21 +205,32 @@ impl Outcomes {
         names.map(|((&name, value), draws)| spread(name, value, draws)).collect()
     }
 
-    /// The points of some runs, each problem counted as often as it was drawn.
-    fn samples(&self, of_runs: &[usize], times: &[f64]) -> Samples {
+    /// The points of some runs of each setting, each problem counted as often as it was drawn.
+    fn samples(&self, of_settings: &[Vec<usize>], times: &[f64]) -> Samples {
         let point = |(compute, answers): &Answers| {
             let sum = |f: fn(&Outcome) -> f64| answers.iter().map(|o| times[o.problem] * f(o)).sum::<f64>();
             let (problems, n) = (sum(|_| 1.0), sum(|outcome| outcome.n));
             let y = sum(|outcome| outcome.share) / problems.max(1.0);
             Point { step: 0, compute: *compute, y, lenient: None, n: Some(n) }
         };
-        let one = |(i, &run): (usize, &usize)| Series {
-            name: i.to_string(),
-            set: "bootstrap".to_owned(),
+        let one = |&run: &usize| Series {
+            name: String::new(),
+            set: String::new(),
             points: self.runs[run].iter().map(point).collect(),
         };
-        Samples::of(&of_runs.iter().enumerate().map(one).collect::<Vec<_>>())
+        let seeds = of_settings.iter().map(|runs| runs.iter().map(one).collect::<Vec<_>>());
+        let settings: Vec<Setting> = seeds
+            .clone()
+            .zip(&self.settings)
+            .filter_map(|(seeds, (budgets, _))| Some(Setting { name: String::new(), budgets: (*budgets)?, seeds }))
+            .collect();
+        Samples::of(&if settings.is_empty() { seeds.flatten().collect::<Vec<_>>() } else { frontier(&settings) })
     }
+}
+
+/// Draws as many runs of each setting as it has.
+fn drawn_within(settings: &[Vec<usize>], random: &mut Random) -> Vec<Vec<usize>> {
+    settings.iter().map(|runs| runs.iter().map(|_| runs[random.below(runs.len())]).collect()).collect()
 }
 
 fn spread(name: &'static str, value: f64, draws: Vec<f64>) -> Option<Spread> {
@@ -226,6 +265,52 @@ mod tests {
     }
 
     #[test]
+    fn a_frontier_is_taken_anew_from_every_draw() {
+        // A steep setting overtakes a flat one after a decade and a half; two seeds of each, a fifth apart in what they know.
+        let problem = |i: usize, known: f64| Counts { right: f64::from(u8::from((i as f64) < known)), n: 1.0 };
+        let run = |start: f64, slope: f64| {
+            let checkpoint = |step: i32| {
+                let known = start + slope * f64::from(step) / 4.0;
+                Checkpoint {
+                    compute: 10_f64.powf(f64::from(step) / 4.0),
+                    problems: (0..100).map(|i| (i.to_string(), problem(i, known))).collect(),
+                }
+            };
+            RunOutcomes { name: "r".to_owned(), checkpoints: (1..=12).map(checkpoint).collect() }
+        };
+        let setting = |start: f64, slope: f64| SettingOutcomes {
+            budgets: Budgets::Checkpoints,
+            seeds: vec![run(start - 4.0, slope), run(start + 4.0, slope)],
+        };
+        let outcomes = [setting(31.0, 4.0), setting(15.0, 14.0)];
+        let settings = outcomes.each_ref().map(|setting| Setting {
+            name: String::new(),
+            budgets: setting.budgets,
+            seeds: setting.seeds.iter().map(points).collect(),
+        });
+        let series = frontier(&settings);
+        let options = Options { kind: super::super::Kind::Frontier, ..Options::default() };
+        let fit = crate::fit::fit_with(&series, &options).with_frontier_bootstrap(&outcomes, &options);
+        assert_eq!((fit.seeds, fit.points), (2, 24));
+        let over: Vec<(Resample, usize)> = fit.bootstrap.iter().map(|b| (b.over, b.runs)).collect();
+        assert_eq!(over, [(Resample::Problems, 4), (Resample::Seeds, 4), (Resample::Both, 4)]);
+        let slope = |i: usize| fit.bootstrap[i].forms["log_linear"][1];
+        // Another pair of seeds moves the crossing, and with it the slope; the fit itself is one of the draws.
+        assert!(
+            slope(1).se > 0.002 && slope(1).low < slope(1).value && slope(1).value < slope(1).high,
+            "{:?}",
+            slope(1)
+        );
+        assert!(slope(2).se > slope(0).se, "{:?} {:?}", slope(2), slope(0));
+    }
+
+    fn points(run: &RunOutcomes) -> Series {
+        let point =
+            |c: &Checkpoint| Point { step: 0, compute: c.compute, y: c.mean().unwrap(), lenient: None, n: Some(100.0) };
+        Series { name: run.name.clone(), set: "s".to_owned(), points: run.checkpoints.iter().map(point).collect() }
+    }
+
+    #[test]
     fn a_fit_has_intervals_over_problems_and_over_seeds() {
         let problem = |i: usize, step: usize| Counts { right: f64::from(u8::from(i < 30 + 3 * step)), n: 1.0 };
         let checkpoint = |step: usize| Checkpoint {
@@ -233,15 +318,6 @@ mod tests {
             problems: (0..100).map(|i| (i.to_string(), problem(i, step))).collect(),
         };
         let run = |name: &str| RunOutcomes { name: name.to_owned(), checkpoints: (0..10).map(checkpoint).collect() };
-        let points = |run: &RunOutcomes| Series {
-            name: run.name.clone(),
-            set: "s".to_owned(),
-            points: run
-                .checkpoints
-                .iter()
-                .map(|c| Point { step: 0, compute: c.compute, y: c.mean().unwrap(), lenient: None, n: Some(100.0) })
-                .collect(),
-        };
         let runs = [run("a"), run("b")];
         let series: Vec<Series> = runs.iter().map(points).collect();
         let one = fit(&series[..1]).with_bootstrap(&runs[..1], &Options::default());

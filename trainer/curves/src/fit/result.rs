@@ -26,7 +26,7 @@ pub enum Kind {
     /// Checkpoints of runs. With a decaying learning rate a checkpoint is not a finished smaller run.
     #[default]
     Trajectory,
-    /// The best of separately tuned runs at several budgets.
+    /// The best of several settings at each compute, as [`frontier`](crate::frontier::frontier) takes it.
     Frontier,
 }
 
@@ -314,7 +314,8 @@ fn sentence(verdict: &Verdict, asymptote: Option<Asymptote>, kind: Kind, seeds: 
         .filter(|_| verdict.label == Label::Rising)
         .map_or(String::new(), |a| format!("; asymptote not identified ({:.2}–{:.2})", a.low, a.high));
     let basis = match (kind, seeds) {
-        (Kind::Frontier, _) => "frontier over runs".to_owned(),
+        (Kind::Frontier, 1) => "frontier over runs".to_owned(),
+        (Kind::Frontier, n) => format!("frontier over settings, {n} seeds"),
         (Kind::Trajectory, 1) => "checkpoints of one run, one seed".to_owned(),
         (Kind::Trajectory, n) => format!("{n} seeds"),
     };

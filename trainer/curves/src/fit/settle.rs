@@ -1,5 +1,7 @@
 //! What would settle what a verdict leaves open: compute, problems or seeds, by how errors shrink with each.
 
+use std::collections::BTreeMap;
+
 use super::analysis::Analysis;
 use super::local::Slope;
 use super::verdict::{self, FEWEST, GAIN_SEEN, LINE_DECADES, Label, NARROWEST, SATURATING, Verdict, WIDEST_ASYMPTOTE};
@@ -79,10 +81,28 @@ fn line(analysis: &Analysis) -> Vec<String> {
     {
         let factor = (Z95 / late.z()).powi(2);
         all.push(format!(
-            "{factor:.1} times as many problems, or evaluations, in the late half, to tell its slope from 0"
+            "{factor:.1} times as many {}, to tell the slope of the late half from 0",
+            if is_between_seeds(analysis) { "seeds" } else { "problems, or evaluations in that half" }
         ));
     }
     all
+}
+
+/// Whether most of what the best saturating form leaves over is an offset of each seed, which problems and samples do not
+/// shrink.
+fn is_between_seeds(analysis: &Analysis) -> bool {
+    let Some((best, _)) = analysis.best(&SATURATING) else { return false };
+    let mut of_series: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    let mut total = 0.0;
+    for sample in analysis.samples.all() {
+        let residual = sample.y - best.predict(sample.x);
+        let (sum, weight) = of_series.entry(sample.series).or_default();
+        *sum += sample.weight() * residual;
+        *weight += sample.weight();
+        total += sample.weight() * residual * residual;
+    }
+    let between: f64 = of_series.values().map(|(sum, weight)| sum * sum / weight).sum();
+    of_series.len() > 1 && between > 0.5 * total
 }
 
 /// What keeps an asymptote from being identified, if the best saturating form holds.
@@ -109,7 +129,8 @@ fn asymptote(analysis: &Analysis) -> Vec<String> {
         }
     } else if let Some((_, half)) = analysis.asymptote(best).filter(|(_, half)| *half > WIDEST_ASYMPTOTE) {
         let factor = (half / WIDEST_ASYMPTOTE).powi(2);
-        all.push(format!("{factor:.1} times as many problems or samples for an asymptote within ± {WIDEST_ASYMPTOTE}"));
+        let what = if is_between_seeds(analysis) { "seeds" } else { "problems or samples" };
+        all.push(format!("{factor:.1} times as many {what} for an asymptote within ± {WIDEST_ASYMPTOTE}"));
     } else if all.is_empty() && verdict::objections_to_asymptote(analysis).len() == 1 {
         all.push("checkpoints beyond the last, which would tell the forms that fit as well apart".to_owned());
     }

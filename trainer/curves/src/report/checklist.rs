@@ -4,8 +4,9 @@ use serde_json::Value;
 use toml::Table;
 
 use super::configs;
+use super::configs::schedule;
 use super::page::{Page, Status};
-use super::sets::{SetReport, describe, schedule, short};
+use super::sets::{SetReport, describe, short};
 use super::table::last_evaluation;
 use crate::fit::{Evidence, Kind};
 use crate::record;
@@ -79,7 +80,8 @@ impl Asked<'_> {
                 match self.runs.iter().find_map(|run| run.header["compute"]["formula"].as_str()) {
                     Some(formula) if self.runs.len() == 1 || !formula.is_empty() => format!(
                         "Compute is model FLOPs of training: {formula}. Dropped rollouts, scoring passes and restarts are \
-                         counted; evaluation and warm start are not. Tokens, rollouts and seconds are offered as axes."
+                         counted; evaluation and warm start are not.{} Tokens, rollouts and seconds are offered as axes.",
+                        self.warm_start()
                     ),
                     _ => "The formula of compute is not recorded in every `run.json`.".to_owned(),
                 },
@@ -100,10 +102,24 @@ impl Asked<'_> {
         ]
     }
 
+    /// What stands beside the axis: the supervised training before it.
+    fn warm_start(&self) -> String {
+        let spent = |run: &&Run| {
+            let counters = run.records().iter().filter_map(|record| record.metrics.get("compute/flops_sft"));
+            counters.fold(0.0, f64::max)
+        };
+        let all = || self.runs.iter().map(spent);
+        match (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max)) {
+            (_, 0.0) => String::new(),
+            (least, most) if least == most => format!(" The warm start took {} FLOPs.", short(most)),
+            (least, most) => format!(" The warm start took {} to {} FLOPs.", short(least), short(most)),
+        }
+    }
+
     fn schedule(&self) -> Claim {
         let kind = match self.set.fit.kind {
             Kind::Trajectory => "Trajectory: checkpoints of runs",
-            Kind::Frontier => "Frontier: the best of separate runs",
+            Kind::Frontier => "Frontier: the best setting at each compute, by the mean over its seeds",
         };
         let mut schedules: Vec<String> = self.runs.iter().filter_map(|run| schedule(run)).collect();
         schedules.dedup();
@@ -228,7 +244,8 @@ impl Asked<'_> {
                 uncut.left_out, uncut.from, uncut.verdict.text
             ),
             None if self.set.fit.kind == Kind::Frontier => {
-                "Only the last point of each run, where no cheaper run equals it, is fitted.".to_owned()
+                "Only the points of the setting that is the best at their compute are fitted; where the learning rate decays, \
+                 only the last point of each run counts.".to_owned()
             }
             None => "No point was left out.".to_owned(),
         };

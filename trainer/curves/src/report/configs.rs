@@ -40,7 +40,7 @@ fn flatten(prefix: &str, value: &Value, into: &mut BTreeMap<String, String>) {
 }
 
 /// The configs that can be read; the checklist and the page say which cannot.
-pub(super) fn parsed(runs: &[&Run]) -> Option<Vec<Table>> {
+pub(crate) fn parsed(runs: &[&Run]) -> Option<Vec<Table>> {
     runs.iter().map(|run| run.config.as_ref()?.parse().ok()).collect()
 }
 
@@ -57,7 +57,7 @@ pub(super) fn settings_apart(runs: &[&Run]) -> Option<Vec<String>> {
 
 /// Runs of equal settings, names and seeds aside, by their places, under the settings that set them apart: seeds of one
 /// run. All runs are one group if a config cannot be read.
-pub(super) fn groups(runs: &[&Run]) -> Vec<(String, Vec<usize>)> {
+pub(crate) fn groups(runs: &[&Run]) -> Vec<(String, Vec<usize>)> {
     /// Settings that are named before the rest is left to the table of configs.
     const NAMED: usize = 3;
     let apart: Vec<_> = match parsed(runs) {
@@ -79,6 +79,17 @@ pub(super) fn groups(runs: &[&Run]) -> Vec<(String, Vec<usize>)> {
         }
     }
     groups
+}
+
+/// Whether a run's learning rate falls by its config.
+pub(crate) fn decays(run: &Run) -> bool {
+    schedule(run).is_some_and(|schedule| schedule != "constant")
+}
+
+/// The schedule of the learning rate by the config.
+pub(crate) fn schedule(run: &Run) -> Option<String> {
+    let config: Table = run.config.as_ref()?.parse().ok()?;
+    Some(config.get("optimizer")?.get("schedule")?.as_str()?.to_owned())
 }
 
 pub(super) fn write(page: &mut Page, runs: &[&Run]) {

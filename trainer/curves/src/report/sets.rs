@@ -10,6 +10,7 @@ use crate::counter::Counter;
 use crate::evals::{self, EvalRow};
 use crate::figure::{AtKFigure, DifficultyFigure, ScalingFigure, Style, Theme};
 use crate::fit::{Evidence, Fit, Kind, Label, Options, fit_with};
+use crate::frontier::{fit_frontier, frontier, groups, settings};
 use crate::outcomes::{Checkpoint, OutcomesError, RunOutcomes};
 use crate::points::{self, Series};
 use crate::runs::{Run, RunsError};
@@ -97,31 +98,36 @@ fn of_set(
     options: &Options,
 ) -> Result<SetReport, ReportError> {
     let (mut outcomes, mut ends) = (vec![], vec![]);
+    let is_frontier = options.kind == Kind::Frontier;
     // Runs of a frontier over groups have been looked at with their groups.
-    let is_again = options.kind == Kind::Frontier && !group.suffix.is_empty();
-    for one in series.iter().filter(|_| !is_again) {
+    let is_again = is_frontier && !group.suffix.is_empty();
+    for one in &series {
         let Some(run) = runs.iter().find(|run| run.name == one.name) else { continue };
         outcomes.extend(run.outcomes(one).map_err(RunsError::from)?);
-        ends.extend(ends_of(run, one).map_err(RunsError::from)?);
+        if !is_again {
+            ends.extend(ends_of(run, one).map_err(RunsError::from)?);
+        }
     }
     let name = if group.words.is_empty() { set.clone() } else { format!("{set}, {}", group.words) };
     let file = format!("{set}{}", group.suffix);
-    let shown = if options.kind == Kind::Frontier { vec![points::frontier(&series)] } else { series.clone() };
-    let fit = fit_with(&shown, options);
-    let fit = if options.kind == Kind::Frontier { fit } else { fit.with_bootstrap(&outcomes, options) };
+    let settings = if is_frontier { settings(&groups(runs), &series) } else { vec![] };
+    let (fit, shown) = match is_frontier {
+        true => (fit_frontier(&settings, &outcomes, options), frontier(&settings)),
+        false => (fit_with(&series, options).with_bootstrap(&outcomes, options), series.clone()),
+    };
     let caption = describe(&outcomes);
-    let style = Style { outcomes: &outcomes, caption: &caption, ..Style::default() };
+    let style = Style { outcomes: &outcomes, caption: &caption, settings: &settings, ..Style::default() };
     let mut figures = vec![];
     let title = format!("{name}: held-out accuracy against training compute");
-    figures.push(drawn(&format!("curve-{file}"), &title, &shown, &fit, &style));
+    figures.push(drawn(&format!("curve-{file}"), &title, &series, &fit, &style));
     let early = fit_with(&points::up_to(&shown, HELD_OUT), options);
     if early.verdict.rule > 0 || early.verdict.label != Label::Undetermined {
         let title = format!("{name}: fitted up to half of the compute, the rest held out");
-        figures.push(drawn(&format!("heldout-{file}"), &title, &shown, &early, &style));
+        figures.push(drawn(&format!("heldout-{file}"), &title, &series, &early, &style));
     }
     let n_main = figures.len();
     if options.kind == Kind::Trajectory {
-        figures.extend(OTHER_AXES.iter().filter_map(|axis| over(axis, (&set, &file), runs, &style)));
+        figures.extend(OTHER_AXES.iter().filter_map(|axis| over(axis, (&set, &name, &file), runs, &style)));
     }
     let n_shared = figures.len();
     for (i, ends) in ends.iter().enumerate() {
@@ -143,8 +149,8 @@ fn drawn(stem: &str, title: &str, series: &[Series], fit: &Fit, style: &Style<'_
 }
 
 /// The same points over another counter; none if a run lacks it, or it counted nothing.
-fn over(name: &str, (set, file): (&str, &str), runs: &[&Run], style: &Style<'_>) -> Option<Drawn> {
-    let counter = Counter::new(name);
+fn over(axis: &str, (set, name, file): (&str, &str, &str), runs: &[&Run], style: &Style<'_>) -> Option<Drawn> {
+    let counter = Counter::new(axis);
     let (mut series, mut outcomes) = (vec![], vec![]);
     for run in runs {
         let one = run.series(&counter).ok()?.into_iter().find(|one| one.set == set)?;
@@ -152,9 +158,9 @@ fn over(name: &str, (set, file): (&str, &str), runs: &[&Run], style: &Style<'_>)
         series.push(one);
     }
     series.iter().flat_map(|one| &one.points).any(|point| point.compute > 0.0).then_some(())?;
-    let title = format!("{set}: held-out accuracy against {}", counter.label());
+    let title = format!("{name}: held-out accuracy against {}", counter.label());
     let style = Style { counter, outcomes: &outcomes, ..style.clone() };
-    Some(drawn(&format!("curve-{file}-{name}"), &title, &series, &fit_with(&series, &Options::default()), &style))
+    Some(drawn(&format!("curve-{file}-{axis}"), &title, &series, &fit_with(&series, &Options::default()), &style))
 }
 
 fn ends_of(run: &Run, series: &Series) -> Result<Option<Ends>, OutcomesError> {
@@ -282,27 +288,31 @@ impl SetReport {
     fn caveats(&self, runs: &[&Run]) -> Vec<String> {
         let fit = &self.fit;
         let mut all = vec![match fit.evidence {
+            Evidence::OneRun if fit.kind == Kind::Frontier => {
+                "One seed of each setting: another seed may differ, and change which setting is the best.".to_owned()
+            }
             Evidence::OneRun => {
                 "One run describes itself: nothing is said of the method, and another seed may differ.".to_owned()
             }
             Evidence::TwoSeeds => {
                 "Not replicated: it takes three runs of which none alone contradicts the verdict.".to_owned()
             }
+            Evidence::Replicated if fit.kind == Kind::Frontier => {
+                format!("Replicated: {} seeds of each setting, none of which alone contradicts the verdict.", fit.seeds)
+            }
             Evidence::Replicated => {
                 format!("Replicated: {} runs, none of which alone contradicts the verdict.", fit.seeds)
             }
         }];
         all.extend(doubts(runs));
-        if fit.kind == Kind::Trajectory && runs.iter().any(|run| decays(run)) {
+        if fit.kind == Kind::Trajectory && runs.iter().any(|run| configs::decays(run)) {
             all.push(
                 "Checkpoints of runs whose learning rate decays: a checkpoint is not a finished smaller run."
                     .to_owned(),
             );
         }
         if fit.kind == Kind::Frontier {
-            all.push(
-                "The best of several noisy runs is biased upwards; the more runs a budget has, the more.".to_owned(),
-            );
+            all.push("The best of several noisy settings is biased upwards; the more settings, the more.".to_owned());
         }
         if let Some(mean) = fit.slope_over_seeds {
             all.push(format!(
@@ -351,24 +361,18 @@ fn doubts(runs: &[&Run]) -> Vec<String> {
     if runs.len() > 1 && configs::parsed(runs).is_none() {
         all.push("Not every config can be read, so whether these runs have equal settings is not known.".to_owned());
     }
-    let seeds: Vec<&serde_json::Value> = runs.iter().map(|run| &run.header["seed"]).filter(|s| !s.is_null()).collect();
-    if (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i])) {
+    let has_twins = |members: &[usize]| {
+        let seeds = members.iter().map(|&i| &runs[i].header["seed"]).filter(|seed| !seed.is_null());
+        let seeds: Vec<&serde_json::Value> = seeds.collect();
+        (1..seeds.len()).any(|i| seeds[..i].contains(&seeds[i]))
+    };
+    // Of a frontier, runs of several settings may well have one seed.
+    if configs::groups(runs).iter().any(|(_, members)| has_twins(members)) {
         all.push(
             "Runs with one seed: they are no independent repetitions, and count for less than they seem.".to_owned(),
         );
     }
     all
-}
-
-/// Whether a run's learning rate falls by its config.
-pub(super) fn decays(run: &Run) -> bool {
-    schedule(run).is_some_and(|schedule| schedule != "constant")
-}
-
-/// The schedule of the learning rate by the config.
-pub(super) fn schedule(run: &Run) -> Option<String> {
-    let config: toml::Table = run.config.as_ref()?.parse().ok()?;
-    Some(config.get("optimizer")?.get("schedule")?.as_str()?.to_owned())
 }
 
 const FORMS: [&str; 7] =

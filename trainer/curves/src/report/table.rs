@@ -20,7 +20,9 @@ const RESULTS: [&str; 8] =
 pub(super) fn write(page: &mut Page, runs: &[&Run], sets: &[SetReport]) {
     page.heading("Runs");
     page.table(&RUNS, &runs.iter().map(|run| run_row(run)).collect::<Vec<_>>());
-    for set in sets.iter().filter(|set| !set.outcomes.is_empty() || set.fit.kind == Kind::Trajectory) {
+    // The runs of a frontier over groups stand with their groups.
+    let has_groups = sets.iter().any(|set| set.fit.kind == Kind::Trajectory);
+    for set in sets.iter().filter(|set| set.fit.kind == Kind::Trajectory || !has_groups) {
         page.subheading(&format!("{}: held-out accuracy, with 95 % intervals over problems", set.name));
         page.table(&RESULTS, &set.series.iter().map(|one| result_row(one, set, runs)).collect::<Vec<_>>());
     }
