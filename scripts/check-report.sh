@@ -2,12 +2,25 @@
 # Looks at a page in Chromium as a desktop and as a telephone see it: a screenshot each, and failure if the page is wider
 # than the screen, says anything on the console, runs a script or asks for anything beyond its own file.
 #
+#   scripts/check-report.sh                      the report of two short runs, made here
 #   scripts/check-report.sh PAGE.html [DIR]      screenshots go to DIR, or to a temporary folder
 #
 # Needs chromium (or CHROMIUM=/path) and python3, whose standard library is enough.
 set -euo pipefail
 
-page=$(realpath "${1:?which page? give the path of an HTML file}")
+if [ $# -eq 0 ]; then
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    cargo build --release --locked -p rlvr
+    rlvr=${CARGO_TARGET_DIR:-target}/release/rlvr
+    work=$(mktemp -d)
+    for seed in 0 1; do
+        "$rlvr" train configs/quickstart.toml --out "$work/run-$seed" --set "run.seed=$seed" --set run.steps=6 \
+            --set warm_start.steps=30 --set eval.every=2 2>/dev/null
+    done
+    "$rlvr" report "$work/run-0" "$work/run-1" --out "$work/report.html"
+    set -- "$work/report.html" "$work/screenshots"
+fi
+page=$(realpath "$1")
 out=${2:-$(mktemp -d)}
 chromium=${CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)}
 [ -n "$chromium" ] || { echo "error: there is no chromium; install it, or set CHROMIUM" >&2; exit 1; }

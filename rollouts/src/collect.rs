@@ -12,6 +12,7 @@ use rlvr_policy::Transformer;
 use rlvr_verifiers::panel::Question;
 use rlvr_verifiers::reward::{Findings, Length};
 use rlvr_verifiers::{Attempt, Interventions, Judged, Panel, Reward, RewardConfig, Task, Verdict};
+use tracing::{Dispatch, dispatcher};
 
 use crate::budget::{ThinkBudget, Thinker, Thinking};
 use crate::engine::{Engine, GenerationLimits, Request};
@@ -76,7 +77,8 @@ impl Collector<'_> {
         let (generate_s, judged) = std::thread::scope(|scope| {
             let (finished, arriving) = mpsc::channel();
             let judge = self.judge();
-            let judging = scope.spawn(move || judge.arriving(tasks, &arriving));
+            let tracer = dispatcher::get_default(Dispatch::clone); // who is told of spans is a matter of each thread
+            let judging = scope.spawn(move || dispatcher::with_default(&tracer, || judge.arriving(tasks, &arriving)));
             let generated = engine.generate_each(&requests, noise, progress, &mut |task, completions| {
                 // Where the judge has ended, it has panicked, which joining it tells.
                 let _ = finished.send((task, completions));

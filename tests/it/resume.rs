@@ -6,10 +6,11 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rlvr_policy::kernels::Bfloat16;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::command::{command, finish, succeeds, text, tiny_config};
+use crate::command::{command, finish, is_refused, succeeds, text, tiny_config};
 
 /// Longer than the other tests', so that there is something to interrupt.
 const STEPS: &str = "run.steps=12";
@@ -171,4 +172,24 @@ fn a_damaged_checkpoint_is_passed_over() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stderr.contains("step_000006"), "the damage is told: {}", finished.stderr);
     assert_same_run(&straight, &run);
+}
+
+/// Sampling with rounded matrices shows in the mismatch and nowhere else; where the CPU cannot, the run says so.
+#[test]
+fn a_run_that_samples_in_bfloat16_knows_how_far_it_is_off() {
+    let work = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(work.path(), "");
+    let run = work.path().join("rounded");
+    let args = ["train", text(&config), "--set", "rollouts.weights=bfloat16", "--out", text(&run)];
+    if Bfloat16::detect().is_none() {
+        is_refused(&args, 1, &["rollouts.weights", "AVX512-BF16", "trained"]);
+        return;
+    }
+    succeeds(&args);
+    let steps: Vec<f64> = records(&run)
+        .iter()
+        .filter(|record| record["kind"] == "step")
+        .filter_map(|record| record["policy/mismatch_logp/mean"].as_f64())
+        .collect();
+    assert!(!steps.is_empty() && steps.iter().all(|&off| off > 1e-5 && off < 0.05), "{steps:?}");
 }

@@ -78,7 +78,7 @@ fn rollouts_that_are_not_there_are_named() {
         1,
         &["no group and no task `9`; its groups are 0 to 0"],
     );
-    is_refused(&["rollouts", "/no/such/run"], 1, &["there are no rollouts yet"]);
+    is_refused(&["rollouts", "/no/such/run"], 1, &["there is no such folder", "runs/NAME"]);
     is_refused(&["rollouts"], 2, &["RUN"]);
     fs::write(run.path().join("rollouts/step_000003.jsonl"), "[]\nno\n").expect("a writable folder");
     is_refused(&["rollouts", text(run.path())], 1, &["step_000003.jsonl`, line 1", "changed by hand"]);
