@@ -1,4 +1,4 @@
-//! Matrix products of few rows.
+//! Matrix products, of few rows and of many.
 //!
 //! Sixteen to sixty-four rows stand in the lanes of one to four vectors. A weight is loaded once, copied into all lanes,
 //! and multiplied into as many sums as registers can hold: 24 with 32 registers, 12 with 16. The matrix is read as the

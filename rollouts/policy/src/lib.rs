@@ -5,7 +5,8 @@
 //! log-probabilities ([`logprob`]) and, with a [`KvCache`], one token after another.
 //!
 //! The sampler and the trainer run the same code: one forward pass (`forward` in `transformer.rs`) whose attention alone
-//! differs, and one log-probability. What remains between them is rounding, and the trainer records it.
+//! differs, and one log-probability; on CPUs, the kernels of `rlvr-cpu` for both ([`kernels`]). What remains between them is
+//! rounding, and the trainer records it.
 //!
 //! The crate sees ids and tensors; it knows neither text nor rewards nor optimisers.
 

@@ -21,7 +21,7 @@ pub(super) fn norm_gradient(
     let mut of_blocks = vec![0.0; x.blocks.len() * weight.len()];
     let blocks = x.blocks.iter().zip(&dy.blocks).zip(dx.blocks.iter_mut().zip(of_blocks.chunks_mut(weight.len())));
     team.for_each(blocks, |((x, dy), (dx, of_block))| {
-        arch.dispatch(Norm { x, weight, eps, dy, dx: Into::Other(dx), weight_gradient: of_block });
+        arch.dispatch(Norm { x, weight, eps, dy, dx: Destination::Sum(dx), weight_gradient: of_block });
     });
     add_blocks(weight_gradient, &of_blocks);
 }
@@ -51,16 +51,16 @@ pub(super) fn head_norm_gradient(
         let heads = x[features.clone()].chunks_exact(size).zip(dy[features.clone()].chunks_exact_mut(size));
         for (x, dx) in heads {
             let dy = dx.to_vec();
-            arch.dispatch(Norm { x, weight, eps, dy: &dy, dx: Into::Own(dx), weight_gradient: &mut *of_block });
+            arch.dispatch(Norm { x, weight, eps, dy: &dy, dx: Destination::Own(dx), weight_gradient: &mut *of_block });
         }
     });
     add_blocks(weight_gradient, &of_blocks);
 }
 
 /// Where a gradient goes.
-enum Into<'a> {
-    /// Added to others.
-    Other(&'a mut [f32]),
+enum Destination<'a> {
+    /// Added to the gradients that came other ways.
+    Sum(&'a mut [f32]),
     /// In the place of what was there.
     Own(&'a mut [f32]),
 }
@@ -71,7 +71,7 @@ struct Norm<'a> {
     weight: &'a [f32],
     eps: f32,
     dy: &'a [f32],
-    dx: Into<'a>,
+    dx: Destination<'a>,
     weight_gradient: &'a mut [f32],
 }
 
@@ -83,8 +83,8 @@ impl WithSimd for Norm<'_> {
         let vectors = LANES / S::F32_LANES;
         let (x, dy) = (S::as_simd_f32s(self.x).0, S::as_simd_f32s(self.dy).0);
         let (dx, adds) = match self.dx {
-            Into::Other(dx) => (dx, true),
-            Into::Own(dx) => (dx, false),
+            Destination::Sum(dx) => (dx, true),
+            Destination::Own(dx) => (dx, false),
         };
         let dx = S::as_mut_simd_f32s(dx).0;
         let n = simd.splat_f32s(self.weight.len() as f32);
