@@ -202,6 +202,7 @@ install_cuda() {
   rm -rf "$work/home"
   mkdir -p "$work/home/site"
   fetch "$work/wheels" "torch==$version"
+  fetch "$work/wheels" --no-deps "nvidia-cuda-crt==13.0.*" # headers that those of the runtime include
   say "2 of 2, unpacking"
   local wheel
   for wheel in "$work"/wheels/torch-*.whl "$work"/wheels/nvidia_*.whl; do

@@ -1,7 +1,8 @@
 //! The generation engine: many prompts, many completions of each, continuous batching.
 //!
-//! Each prompt is prefilled once, whatever the number of its completions. Completions are decoded a token at a time, all
-//! together; one that ends leaves the batch at once and a waiting one takes its row. What a completion becomes depends on
+//! Each prompt is prefilled once, whatever the number of its completions. Completions are decoded all together, a token at
+//! a time or, on devices that should not be waited for, a few; one that has ended leaves the batch and a waiting one takes
+//! its row. What a completion becomes depends on
 //! its own noise alone, not on its company, float rounding aside (and with
 //! [`Numerics::BatchInvariant`](rlvr_policy::Numerics) not even that).
 
@@ -109,7 +110,8 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     ///
-    /// If a prompt is empty, or does not leave room for its completion in the model's context.
+    /// If a prompt is empty, or does not leave room for its completion in the model's context; if a GPU refuses to record
+    /// what it is asked.
     pub fn generate(
         &self,
         requests: &[Request<'_>],
@@ -125,7 +127,7 @@ impl<'a> Engine<'a> {
     ///
     /// # Errors
     ///
-    /// As those of [`Engine::generate`], before anything is given away.
+    /// As those of [`Engine::generate`]; what a prompt is refused for before anything is given away.
     pub fn generate_each(
         &self,
         requests: &[Request<'_>],
@@ -143,10 +145,9 @@ impl<'a> Engine<'a> {
             None => {
                 let n_rows = requests.iter().map(|request| request.n).sum::<usize>().clamp(1, self.limits.max_rows);
                 let decoder = TorchDecoder::new(self.transformer, n_rows);
-                Run::new(self, decoder, requests, noise).complete(progress, finish);
+                Run::new(self, decoder, requests, noise).complete(progress, finish)
             }
         }
-        Ok(())
     }
 
     /// The most tokens of a completion.
@@ -214,14 +215,18 @@ impl<'a, D: Decoder> Run<'a, D> {
         }
     }
 
-    fn complete(mut self, progress: &mut dyn FnMut(usize), finish: &mut dyn FnMut(usize, Vec<Completion>)) {
+    fn complete(
+        mut self,
+        progress: &mut dyn FnMut(usize),
+        finish: &mut dyn FnMut(usize, Vec<Completion>),
+    ) -> Result<(), RolloutError> {
         while self.admit(progress) {
-            self.decode();
-            progress(self.rows.len());
+            progress(self.decode()?);
             self.release();
             self.give_away(finish);
         }
         self.give_away(finish); // completions of a single token never had a row
+        Ok(())
     }
 
     /// Gives away the requests whose last completion has ended.
@@ -319,25 +324,40 @@ impl<'a, D: Decoder> Run<'a, D> {
         }
     }
 
-    /// Computes and draws the next token of every row.
-    fn decode(&mut self) {
+    /// Computes and draws the next tokens of every row; returns how many tokens there are more.
+    fn decode(&mut self) -> Result<usize, RolloutError> {
         let _span = tracing::info_span!("decode", rows = self.rows.len()).entered();
         let last: Vec<u32> =
             self.rows.iter().map(|row| *row.completion.ids.last().expect("a row has its first token")).collect();
-        let uniform = uniform(&mut self.rows);
-        let drawn = self.decoder.step(&last, self.engine.sampling, &uniform);
+        let n_tokens = self.decoder.window().min(self.most_left());
+        let uniform: Vec<f64> = (0..n_tokens).flat_map(|_| uniform(&mut self.rows)).collect();
+        let drawn = self.decoder.run(&last, self.engine.sampling, &uniform)?;
         let mut rows = std::mem::take(&mut self.rows);
-        self.extend(&mut rows, &drawn);
+        let n_added = self.extend(&mut rows, &drawn);
         self.rows = rows;
+        Ok(n_added)
     }
 
-    /// Appends what was drawn to the completions.
-    fn extend(&self, rows: &mut [Row<'a>], drawn: &Drawn) {
-        for (i, row) in rows.iter_mut().enumerate() {
-            row.completion.logp.push(drawn.logp[i]);
-            row.completion.entropy.push(drawn.entropy[i]);
-            self.append(row, drawn.ids[i]);
+    /// The tokens that the row with most to go has left.
+    fn most_left(&self) -> usize {
+        let left = |row: &Row<'_>| self.engine.length_of(row.request, row.index) - row.completion.ids.len();
+        self.rows.iter().map(left).max().unwrap_or(0)
+    }
+
+    /// Appends what was drawn to the completions that are not done, time after time; returns how many tokens that was.
+    fn extend(&self, rows: &mut [Row<'a>], drawn: &Drawn) -> usize {
+        let n_rows = rows.len();
+        let mut n_added = 0;
+        for i in 0..drawn.ids.len() {
+            let row = &mut rows[i % n_rows];
+            if !row.done {
+                row.completion.logp.push(drawn.logp[i]);
+                row.completion.entropy.push(drawn.entropy[i]);
+                self.append(row, drawn.ids[i]);
+                n_added += 1;
+            }
         }
+        n_added
     }
 
     fn append(&self, row: &mut Row<'a>, id: u32) {

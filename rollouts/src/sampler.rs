@@ -4,6 +4,7 @@
 //! and the position alone, so that rounding of the logits, which depends on the batch, changes a token only where the
 //! number falls into the rounding itself.
 
+use rlvr_policy::decoding::{Draw, Draws};
 use rlvr_policy::logprob::{entropy_of, log_softmax};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -81,19 +82,41 @@ pub struct Drawn {
 /// Draws a token for each row of `logits`, `[n, V]`, given a uniform number of `[0, 1)` for each.
 pub fn draw(logits: &Tensor, sampling: &Sampling, uniform: &[f64]) -> Drawn {
     let _span = tracing::info_span!("draw", rows = uniform.len()).entered();
-    let _guard = tch::no_grad_guard();
-    let all = log_softmax(logits, sampling.score_temperature()); // [n, V]
-    let ids = if sampling.temperature == 0.0 {
-        all.argmax(-1, false)
-    } else if sampling.is_uncut() {
-        invert(&all.exp(), uniform)
-    } else {
-        invert(&cut(&all, sampling), uniform)
-    };
-    let logp = all.gather(-1, &ids.unsqueeze(-1), false).squeeze_dim(-1);
-    let ids = Vec::<i64>::try_from(ids).expect("ids are a vector of integers");
-    let floats = |tensor: Tensor| Vec::<f32>::try_from(tensor).expect("a vector of floats");
-    Drawn { ids: ids.into_iter().map(|id| id as u32).collect(), logp: floats(logp), entropy: floats(entropy_of(&all)) }
+    Drawn::of(&sampling.draw(logits, &Tensor::from_slice(uniform).to_device(logits.device())))
+}
+
+impl Draw for Sampling {
+    fn draw(&self, logits: &Tensor, uniform: &Tensor) -> Draws {
+        let _guard = tch::no_grad_guard();
+        let all = log_softmax(logits, self.score_temperature()); // [n, V]
+        let ids = if self.temperature == 0.0 {
+            all.argmax(-1, false)
+        } else if self.is_uncut() {
+            invert(&all.exp(), uniform)
+        } else {
+            invert(&cut(&all, self), uniform)
+        };
+        let logp = all.gather(-1, &ids.unsqueeze(-1), false).squeeze_dim(-1);
+        Draws { ids, logp, entropy: entropy_of(&all) }
+    }
+
+    /// Sorting, for cuts, may wait.
+    fn can_be_recorded(&self) -> bool {
+        self.temperature == 0.0 || self.is_uncut()
+    }
+}
+
+impl Drawn {
+    /// Fetches tokens from the device, in the order of memory.
+    pub(crate) fn of(draws: &Draws) -> Self {
+        let ids = Vec::<i64>::try_from(draws.ids.reshape([-1])).expect("ids are integers");
+        let floats = |tensor: &Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).expect("they are floats");
+        Self {
+            ids: ids.into_iter().map(|id| id as u32).collect(),
+            logp: floats(&draws.logp),
+            entropy: floats(&draws.entropy),
+        }
+    }
 }
 
 /// Tokens summed at a time by [`invert`].
@@ -103,14 +126,14 @@ const BLOCK: i64 = 256;
 ///
 /// Two levels: sums of blocks are cumulated in float64, then the tokens of one block. So the tail of a large vocabulary
 /// is not lost to rounding, and most of the work is a plain sum.
-fn invert(weights: &Tensor, uniform: &[f64]) -> Tensor {
+fn invert(weights: &Tensor, uniform: &Tensor) -> Tensor {
     let (rows, vocabulary) = weights.size2().expect("weights are a matrix");
     let n_blocks = (vocabulary + BLOCK - 1) / BLOCK;
     let padded = weights.constant_pad_nd([0, n_blocks * BLOCK - vocabulary]).view([rows, n_blocks, BLOCK]);
     let sums = padded.sum_dim_intlist([-1].as_slice(), false, Kind::Double); // [n, blocks]
     let cumulated = sums.cumsum(-1, Kind::Double);
     let total = cumulated.narrow(-1, n_blocks - 1, 1);
-    let target = total * Tensor::from_slice(uniform).to_device(weights.device()).unsqueeze(-1); // [n, 1]
+    let target = total * uniform.unsqueeze(-1); // [n, 1]
 
     let block = first_above(&cumulated, &target, &sums);
     let before = (&cumulated - &sums).gather(-1, &block, false);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use rlvr_policy::cuda;
 use tch::{Cuda, Device, Kind, Tensor};
 
 use crate::config::DeviceChoice;
@@ -15,8 +16,11 @@ impl DeviceChoice {
     pub fn resolve(self) -> Result<Device, String> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Auto => Ok(Device::cuda_if_available()),
-            Self::Cuda if Cuda::is_available() => Ok(Device::Cuda(0)),
+            Self::Auto | Self::Cuda if Cuda::is_available() => {
+                cuda::calm_allocator();
+                Ok(Device::Cuda(0))
+            }
+            Self::Auto => Ok(Device::Cpu),
             Self::Cuda if tch::utils::has_cuda() => {
                 Err("`run.device` is `cuda`, but no GPU can be used; check `nvidia-smi` and CUDA_VISIBLE_DEVICES"
                     .to_owned())

@@ -1,9 +1,11 @@
 //! The policy that is trained, and what is computed with it.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
+use rlvr_policy::decoding::Graphs;
 use rlvr_policy::kernels::Bfloat16;
-use rlvr_policy::{Architecture, Kernels, Numerics, Transformer, Weights};
+use rlvr_policy::{Architecture, DecodingMemory, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
 use crate::config::SamplerWeights;
@@ -19,6 +21,9 @@ pub struct Learner {
     kernels: Arc<Kernels>,
     /// Where rollouts are sampled in bfloat16 on the CPU, that it can.
     bfloat16: Option<Bfloat16>,
+    /// The weights in the kind that GPUs compute in, always in the same memory, since graphs look there.
+    rounded: OnceCell<Weights>,
+    decoding: Arc<DecodingMemory>,
 }
 
 impl Learner {
@@ -26,7 +31,23 @@ impl Learner {
     pub fn new(architecture: Architecture, weights: Weights, numerics: Numerics) -> Self {
         let weights = weights.trainable();
         let compute = if weights.head().device() == Device::Cpu { Kind::Float } else { Kind::BFloat16 };
-        Self { architecture, weights, compute, numerics, kernels: Arc::default(), bfloat16: None }
+        Self {
+            architecture,
+            weights,
+            compute,
+            numerics,
+            kernels: Arc::default(),
+            bfloat16: None,
+            rounded: OnceCell::new(),
+            decoding: Arc::default(),
+        }
+    }
+
+    /// Chooses whether what a decoded token takes is recorded as a CUDA graph.
+    #[must_use]
+    pub fn decoding_with(mut self, graphs: Graphs) -> Self {
+        self.decoding = Arc::new(DecodingMemory::new(graphs));
+        self
     }
 
     /// Returns the architecture.
@@ -76,10 +97,17 @@ impl Learner {
         }
     }
 
-    /// Returns the policy as it is: no gradients, and no copy where the kind is float32 already.
+    /// Returns the policy as it is now, without gradients. It does not outlive the next update: on CPUs it shares the
+    /// weights, elsewhere all policies share one copy.
     pub fn policy(&self) -> Transformer {
-        let weights = self.weights.detached().cast(self.compute);
-        self.transformer(weights).with_numerics(self.numerics)
+        let weights = if self.compute == Kind::Float { self.weights.detached() } else { self.rounded() };
+        self.transformer(weights).with_numerics(self.numerics).with_memory(&self.decoding)
+    }
+
+    fn rounded(&self) -> Weights {
+        let rounded = self.rounded.get_or_init(|| self.weights.deep_copy().cast(self.compute));
+        rounded.copy_from(&self.weights);
+        rounded.detached()
     }
 
     /// Returns the policy for a forward and backward pass; gradients flow into the float32 weights.
@@ -94,5 +122,37 @@ impl Learner {
 
     fn transformer(&self, weights: Weights) -> Transformer {
         Transformer::new(self.architecture.clone(), weights).with_kernels(&self.kernels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rlvr_policy::Preset;
+    use rlvr_policy::preset::Vocabulary;
+    use tch::Tensor;
+
+    use super::*;
+
+    #[test]
+    fn rounded_weights_follow_the_trained_ones_in_place() {
+        for tied_head in [true, false] {
+            let preset = Preset { tied_head, ..Preset::default() };
+            let architecture = preset.architecture(Vocabulary { size: 40, eos: 1, pad: 0 }).expect("good sizes");
+            let weights = Weights::random(&architecture, 3, Device::Cpu);
+            let learner =
+                Learner { compute: Kind::BFloat16, ..Learner::new(architecture, weights, Numerics::default()) };
+            let prompt: &[u32] = &[3, 1, 4];
+            let logits = |policy: &Transformer| policy.prefill(&[prompt]).1;
+            let before = logits(&learner.policy());
+            for parameter in learner.weights().parameters() {
+                let _ = tch::no_grad(|| parameter.tensor.shallow_clone().g_mul_scalar_(1.5));
+            }
+            let (after, policy) = (logits(&learner.policy()), learner.policy());
+            let fresh = learner.trainee().prefill(&[prompt]).1;
+            let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+            assert!(difference(&before, &after) > 0.01, "the policy is the trained one");
+            assert_eq!(difference(&after, &fresh), 0.0, "rounding happens once");
+            assert_eq!((policy.weights().kind(), policy.weights().head().kind()), (Kind::BFloat16, Kind::Float));
+        }
     }
 }

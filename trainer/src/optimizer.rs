@@ -166,6 +166,7 @@ impl AdamW {
             ),
         };
         let (mut change, mut size) = (0.0, 0.0);
+        let mut norms = vec![];
         for (parameter, (first, second)) in self.parameters.iter().zip(&mut self.moments) {
             let gradient = parameter.tensor.grad();
             if !gradient.defined() {
@@ -173,23 +174,30 @@ impl AdamW {
             }
             let step = Step { decay: if parameter.is_inner_matrix { config.weight_decay } else { 0.0 }, ..step };
             let of = Moments { weight: &mut parameter.tensor.shallow_clone(), gradient: &gradient, first, second };
-            let squares = match &self.kernels {
-                Some(kernels) => kernels.adamw(&step, of),
-                None => by_libtorch(&step, of),
-            };
-            change += squares.change * lr * lr;
-            size += squares.weight;
+            match &self.kernels {
+                Some(kernels) => {
+                    let Squares { change: of_change, weight } = kernels.adamw(&step, of);
+                    change += of_change;
+                    size += weight;
+                }
+                None => norms.extend(by_libtorch(&step, of)),
+            }
         }
+        for of_parameter in squares(&norms).chunks_exact(2) {
+            change += of_parameter[0];
+            size += of_parameter[1];
+        }
+        let change = change * lr * lr;
         Some(UpdateStats { grad_norm, update_ratio: (change / size.max(f64::MIN_POSITIVE)).sqrt() })
     }
 
     fn gradient_norm(&self) -> f64 {
-        let gradients = self.parameters.iter().map(|parameter| parameter.tensor.grad());
-        let square_sum = |gradient: Tensor| match &self.kernels {
-            Some(kernels) => kernels.square_sum(&gradient),
-            None => square_sum(&gradient),
+        let gradients = self.parameters.iter().map(|parameter| parameter.tensor.grad()).filter(Tensor::defined);
+        let squares = match &self.kernels {
+            Some(kernels) => gradients.map(|gradient| kernels.square_sum(&gradient)).collect(),
+            None => squares(&gradients.map(|gradient| norm(&gradient)).collect::<Vec<_>>()),
         };
-        gradients.filter(Tensor::defined).map(square_sum).sum::<f64>().sqrt()
+        squares.iter().sum::<f64>().sqrt()
     }
 
     /// Returns the state by name, for a checkpoint.
@@ -223,7 +231,9 @@ impl AdamW {
     }
 }
 
-fn by_libtorch(step: &Step, of: Moments<'_>) -> Squares {
+/// Updates a parameter and its moments; returns the norms of the change before it is scaled by the learning rate, and of
+/// the weight.
+fn by_libtorch(step: &Step, of: Moments<'_>) -> [Tensor; 2] {
     let Moments { weight, gradient, first, second } = of;
     let gradient = gradient * step.scale;
     let _ = first.lerp_(&gradient, 1.0 - step.beta1);
@@ -235,14 +245,23 @@ fn by_libtorch(step: &Step, of: Moments<'_>) -> Squares {
     if step.decay > 0.0 {
         change += &*weight * step.decay;
     }
-    let squares = Squares { change: square_sum(&change), weight: square_sum(weight) };
+    let norms = [norm(&change), norm(weight)];
     let _ = weight.g_sub_(&(change * step.lr));
-    squares
+    norms
 }
 
-fn square_sum(tensor: &Tensor) -> f64 {
-    // Accumulates in float64 without a copy of the tensor.
-    tensor.norm_scalaropt_dtype(2.0, Kind::Double).double_value(&[]).powi(2)
+/// Computes a norm where the tensor is, without a copy of it in float64.
+fn norm(tensor: &Tensor) -> Tensor {
+    tensor.norm_scalaropt_dtype(2.0, Kind::Double)
+}
+
+/// Fetches norms, all at once since the device must be waited for, and squares them.
+fn squares(norms: &[Tensor]) -> Vec<f64> {
+    if norms.is_empty() {
+        return vec![];
+    }
+    let norms = Vec::<f64>::try_from(Tensor::stack(norms, 0)).expect("norms are float64");
+    norms.into_iter().map(|norm| norm * norm).collect()
 }
 
 #[cfg(test)]

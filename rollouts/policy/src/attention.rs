@@ -4,13 +4,15 @@
 //! [`Attend`]: sequences packed with shared prompts ([`PackedAttention`]) or a cache
 //! ([`KvCache`](crate::cache::KvCache)).
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::architecture::Architecture;
-use crate::batch::Layout;
+use crate::batch::Batch;
 use crate::linear::linear;
 use crate::norm::rms_norm;
+use crate::padding::Padding;
 use crate::rope::Rotation;
+use crate::sequences;
 use crate::weights::AttentionWeights;
 
 /// Computes attention over whatever context there is.
@@ -38,37 +40,38 @@ pub(crate) fn attention(
     let (rotation, attend) = context;
     let (heads, kv_heads, head_dim) = (architecture.n_heads, architecture.n_kv_heads, architecture.head_dim);
     let qkv = linear(x, &weights.qkv, weights.qkv_bias.as_ref()); // [N, (H + 2 H_kv) · head_dim]
-    let sizes = [heads * head_dim, kv_heads * head_dim, kv_heads * head_dim];
-    let parts = qkv.split_with_sizes(sizes.as_slice(), -1);
-    let split = |part: &Tensor, n: i64| part.reshape([-1, n, head_dim]);
-    let (mut q, mut k, v) = (split(&parts[0], heads), split(&parts[1], kv_heads), split(&parts[2], kv_heads));
-    if let Some((q_norm, k_norm)) = &weights.qk_norm {
-        q = rms_norm(&q, q_norm, architecture.norm_eps);
-        k = rms_norm(&k, k_norm, architecture.norm_eps);
-    }
-    let mixed = attend.attend(layer, &rotation.apply(&q), &rotation.apply(&k), &v); // [N, H · head_dim]
+    let qkv = qkv.reshape([-1, heads + 2 * kv_heads, head_dim]);
+    let v = qkv.narrow(1, heads + kv_heads, kv_heads);
+    let normed = weights.qk_norm.as_ref().map(|(q_norm, k_norm)| {
+        let q = rms_norm(&qkv.narrow(1, 0, heads), q_norm, architecture.norm_eps);
+        let k = rms_norm(&qkv.narrow(1, heads, kv_heads), k_norm, architecture.norm_eps);
+        Tensor::cat(&[q, k], 1)
+    });
+    let qk = rotation.apply(&normed.unwrap_or_else(|| qkv.narrow(1, 0, heads + kv_heads)));
+    let (q, k) = (qk.narrow(1, 0, heads), qk.narrow(1, heads, kv_heads));
+    let mixed = attend.attend(layer, &q, &k, &v); // [N, H · head_dim]
     linear(&mixed, &weights.out, weights.out_bias.as_ref())
 }
 
 /// Attention within packed sequences, of completions to their prompt and to themselves.
 ///
-/// Everything but this function runs without padding. Attention itself sees two padded views: the prompts, causal, and
-/// the completions, whose keys are those of their prompt followed by their own.
+/// Everything else runs without padding, and so does attention on GPUs ([`sequences`]). Elsewhere attention sees two padded
+/// views: the prompts, causal, and the completions, whose keys are those of their prompt followed by their own.
 pub(crate) struct PackedAttention<'a> {
-    layout: &'a Layout,
+    batch: &'a Batch,
     /// Keys and values of each layer, `[N, H_kv, head_dim]`, if they are to be kept.
     kept: Option<Vec<(Tensor, Tensor)>>,
 }
 
 impl<'a> PackedAttention<'a> {
-    /// Attends within the sequences of a layout.
-    pub(crate) fn new(layout: &'a Layout) -> Self {
-        Self { layout, kept: None }
+    /// Attends within the sequences of a batch.
+    pub(crate) fn new(batch: &'a Batch) -> Self {
+        Self { batch, kept: None }
     }
 
     /// The same, and keeps keys and values for a cache.
-    pub(crate) fn keeping(layout: &'a Layout) -> Self {
-        Self { layout, kept: Some(vec![]) }
+    pub(crate) fn keeping(batch: &'a Batch) -> Self {
+        Self { batch, kept: Some(vec![]) }
     }
 
     /// Returns the keys and values of each layer.
@@ -82,7 +85,14 @@ impl Attend for PackedAttention<'_> {
         if let Some(kept) = &mut self.kept {
             kept.push((k.shallow_clone(), v.shallow_clone()));
         }
-        let Layout { prompts, completions, unpad, .. } = self.layout;
+        if sequences::suits(q) { self.batch.sequences().attend(q, k, v) } else { self.batch.padding().attend(q, k, v) }
+    }
+}
+
+impl Padding {
+    /// Attends with packed queries `[N, H, head_dim]` and keys `[N, H_kv, head_dim]`; returns `[N, H · head_dim]`.
+    fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
+        let Self { prompts, completions, unpad } = self;
         let [q_prompt, k_prompt, v_prompt] = [q, k, v].map(|x| padded(x, prompts)); // [P, heads, T, head_dim]
         let grouped = q.size()[1] != k.size()[1];
         let sdpa = |q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>| {
@@ -115,37 +125,4 @@ fn padded(x: &Tensor, index: &Tensor) -> Tensor {
 /// operation a row.
 pub(crate) fn gather_rows(x: &Tensor, index: &Tensor) -> Tensor {
     Tensor::embedding(x, index, -1, false, false)
-}
-
-/// Builds the additive mask of completions: 0 where a query may look, -∞ where it may not.
-///
-/// `prompt_lengths[b]` keys of the first `prompt_width` are real; then a token sees its own completion up to itself.
-/// The result is `[B, 1, T, prompt_width + T]`.
-pub(crate) fn completion_mask(prompt_lengths: &Tensor, prompt_width: i64, width: i64) -> Tensor {
-    let device = prompt_lengths.device();
-    let rows = prompt_lengths.size()[0];
-    let prompt_key = Tensor::arange(prompt_width, (Kind::Int64, device));
-    let sees_prompt = prompt_key.unsqueeze(0).lt_tensor(&prompt_lengths.unsqueeze(1)); // [B, T_prompt]
-    let sees_prompt = sees_prompt.view([rows, 1, 1, prompt_width]).expand([rows, 1, width, prompt_width], false);
-    let at = Tensor::arange(width, (Kind::Int64, device));
-    let sees_own = at.unsqueeze(0).le_tensor(&at.unsqueeze(1)); // [T, T]
-    let sees_own = sees_own.view([1, 1, width, width]).expand([rows, 1, width, width], false);
-    let sees = Tensor::cat(&[sees_prompt, sees_own], -1);
-    Tensor::zeros(sees.size(), (Kind::Float, device)).masked_fill(&sees.logical_not(), f64::NEG_INFINITY)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_completion_sees_its_prompt_and_its_past() {
-        let mask = completion_mask(&Tensor::from_slice(&[1_i64, 2]), 2, 2);
-        let seen = |row: i64, query: i64| -> Vec<bool> {
-            (0..4).map(|key| mask.double_value(&[row, 0, query, key]) == 0.0).collect()
-        };
-        assert_eq!(seen(0, 0), [true, false, true, false]);
-        assert_eq!(seen(0, 1), [true, false, true, true]);
-        assert_eq!(seen(1, 0), [true, true, true, false]);
-    }
 }

@@ -5,7 +5,8 @@ use std::cell::OnceCell;
 use rlvr_cpu::training::Span;
 use tch::{Device, Tensor};
 
-use crate::attention::completion_mask;
+use crate::padding::Padding;
+use crate::sequences::PackedSequences;
 
 /// A prompt with the completions that continue it; the prompt is forwarded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Batch {
     device: Device,
     /// What libtorch wants, made when it is asked for.
     tensors: OnceCell<Tensors>,
+    padding: OnceCell<Padding>,
+    sequences: OnceCell<PackedSequences>,
 }
 
 /// A batch as tensors.
@@ -57,29 +60,6 @@ pub(crate) struct Tensors {
     pub targets: Tensor,
     /// For each of them the row of the hidden states that predicts it, `[T]`, int64.
     pub predictors: Tensor,
-    pub layout: Layout,
-}
-
-/// Where the tokens of a batch stand and what they may look at.
-#[derive(Debug)]
-pub(crate) struct Layout {
-    /// Rows of the packed tokens for each prompt, `[P, T_prompt]`; padding repeats row 0.
-    pub prompts: Tensor,
-    /// The completions, if any token of theirs is forwarded.
-    pub completions: Option<CompletionLayout>,
-    /// For each packed token its row among the padded prompts followed by the padded completions, `[N]`.
-    pub unpad: Tensor,
-}
-
-/// Where the completions of a batch stand.
-#[derive(Debug)]
-pub(crate) struct CompletionLayout {
-    /// Rows of the packed tokens, `[B, T]`; padding repeats row 0.
-    pub index: Tensor,
-    /// The prompt that each continues, `[B]`.
-    pub prompt_of: Tensor,
-    /// What its queries may look at, `[B, 1, T, T_prompt + T]`, additive.
-    pub mask: Tensor,
 }
 
 /// The packed tokens.
@@ -149,7 +129,7 @@ impl Batch {
                 _ => packing.push_shared(group),
             }
         }
-        Self { packing, device, tensors: OnceCell::new() }
+        Self { packing, device, tensors: OnceCell::new(), padding: OnceCell::new(), sequences: OnceCell::new() }
     }
 
     /// Returns `N`, the number of tokens forwarded.
@@ -171,6 +151,16 @@ impl Batch {
     pub(crate) fn tensors(&self) -> &Tensors {
         self.tensors.get_or_init(|| self.packing.tensors(self.device))
     }
+
+    /// Returns the padded views of the batch.
+    pub(crate) fn padding(&self) -> &Padding {
+        self.padding.get_or_init(|| self.packing.padding(self.device))
+    }
+
+    /// Returns the sequences of the batch.
+    pub(crate) fn sequences(&self) -> &PackedSequences {
+        self.sequences.get_or_init(|| self.packing.sequences(self.device))
+    }
 }
 
 impl Packing {
@@ -185,54 +175,6 @@ impl Packing {
             positions: rows(&positions),
             targets: integers(&self.targets),
             predictors: rows(&self.predictors),
-            layout: self.layout(&tensor),
-        }
-    }
-
-    fn layout(&self, tensor: &dyn Fn(&[i64]) -> Tensor) -> Layout {
-        let of_kind = |is_prompt: bool| {
-            self.spans.iter().copied().filter(|span| span.prompt.is_none() == is_prompt).collect::<Vec<Span>>()
-        };
-        let (prompts, completions) = (of_kind(true), of_kind(false));
-        let (prompt_index, prompt_width) = padded_index(&prompts);
-        let (completion_index, width) = padded_index(&completions);
-
-        let mut unpad = vec![0; self.ids.len()];
-        place(&prompts, 0, prompt_width, &mut unpad);
-        place(&completions, prompts.len() * prompt_width, width, &mut unpad);
-
-        let completions = (!completions.is_empty()).then(|| {
-            let prompt_of = completions.iter().filter_map(|span| span.prompt);
-            let lengths: Vec<i64> = prompt_of.clone().map(|prompt| self.spans[prompt].length as i64).collect();
-            // The index among the prompts, of the index among all spans.
-            let rank = |prompt: usize| self.spans[..prompt].iter().filter(|span| span.prompt.is_none()).count() as i64;
-            CompletionLayout {
-                index: tensor(&completion_index).view([-1, width as i64]),
-                prompt_of: tensor(&prompt_of.map(rank).collect::<Vec<_>>()),
-                mask: completion_mask(&tensor(&lengths), prompt_width as i64, width as i64),
-            }
-        });
-        Layout { prompts: tensor(&prompt_index).view([-1, prompt_width as i64]), completions, unpad: tensor(&unpad) }
-    }
-}
-
-/// Returns the rows of each span, padded with row 0 to the longest, and that width.
-fn padded_index(spans: &[Span]) -> (Vec<i64>, usize) {
-    let width = spans.iter().map(|span| span.length).max().unwrap_or(0);
-    let mut index = vec![0; spans.len() * width];
-    for (row, span) in index.chunks_exact_mut(width.max(1)).zip(spans) {
-        for (i, slot) in row[..span.length].iter_mut().enumerate() {
-            *slot = (span.start + i) as i64;
-        }
-    }
-    (index, width)
-}
-
-/// Notes for each token of the spans its row in the padded view that starts at `offset`.
-fn place(spans: &[Span], offset: usize, width: usize, unpad: &mut [i64]) {
-    for (row, span) in spans.iter().enumerate() {
-        for i in 0..span.length {
-            unpad[span.start + i] = (offset + row * width + i) as i64;
         }
     }
 }
@@ -250,27 +192,29 @@ mod tests {
         let group = PromptGroup { prompt: &[5, 6], completions: vec![&[1, 2, 3], &[4], &[7, 8]] };
         assert_eq!(group.n_forward(), 5);
         let batch = Batch::new(&[group], Device::Cpu);
+        let padding = batch.padding();
         let batch = batch.tensors();
         assert_eq!(numbers(&batch.ids), [5, 6, 1, 2, 7]);
         assert_eq!(numbers(&batch.positions), [0, 1, 2, 3, 2]);
         assert_eq!(numbers(&batch.targets), [1, 2, 3, 4, 7, 8]);
         assert_eq!(numbers(&batch.predictors), [1, 2, 3, 1, 1, 4]);
-        assert_eq!(numbers(&batch.layout.prompts), [0, 1]);
-        let completions = batch.layout.completions.as_ref().unwrap();
+        assert_eq!(numbers(&padding.prompts), [0, 1]);
+        let completions = padding.completions.as_ref().unwrap();
         assert_eq!(numbers(&completions.index), [2, 3, 4, 0]);
         assert_eq!(numbers(&completions.prompt_of), [0, 0]);
-        assert_eq!(numbers(&batch.layout.unpad), [0, 1, 2, 3, 4]);
+        assert_eq!(numbers(&padding.unpad), [0, 1, 2, 3, 4]);
     }
 
     #[test]
     fn a_lone_completion_is_one_sequence() {
         let groups = [PromptGroup::sequence(&[5, 6, 7]), PromptGroup { prompt: &[9], completions: vec![] }];
         let batch = Batch::new(&groups, Device::Cpu);
+        let padding = batch.padding();
         let batch = batch.tensors();
         assert_eq!(numbers(&batch.ids), [5, 6, 9]);
         assert_eq!(numbers(&batch.targets), [6, 7]);
         assert_eq!(numbers(&batch.predictors), [0, 1]);
-        assert_eq!(numbers(&batch.layout.unpad), [0, 1, 2]);
-        assert!(batch.layout.completions.is_none());
+        assert_eq!(numbers(&padding.unpad), [0, 1, 2]);
+        assert!(padding.completions.is_none());
     }
 }

@@ -4,13 +4,30 @@ use tch::{Device, Kind, Tensor};
 
 use crate::architecture::Architecture;
 use crate::attention::Attend;
+use crate::sequences::{self, Sequences};
 
-/// The keys and values of one prefilled prompt, `[H_kv, T, head_dim]` for each layer.
+/// The keys and values of one prefilled prompt.
 #[derive(Debug)]
 pub struct PromptKv {
-    pub(crate) layers: Vec<(Tensor, Tensor)>,
+    /// `[L, T, H_kv, head_dim]`.
+    keys: Tensor,
+    /// `[L, T, H_kv, head_dim]`.
+    values: Tensor,
     /// Tokens of the prompt.
     pub length: usize,
+}
+
+impl PromptKv {
+    /// Copies the keys and values of the tokens from `start` on out of those of each layer, `[N, H_kv, head_dim]`.
+    pub(crate) fn of(layers: &[(Tensor, Tensor)], start: i64, length: usize) -> Self {
+        let stack = |tensors: Vec<Tensor>| Tensor::stack(&tensors, 0);
+        let of_prompt = |x: &Tensor| x.narrow(0, start, length as i64);
+        Self {
+            keys: stack(layers.iter().map(|(k, _)| of_prompt(k)).collect()),
+            values: stack(layers.iter().map(|(_, v)| of_prompt(v)).collect()),
+            length,
+        }
+    }
 }
 
 /// The keys and values of the sequences that are being decoded, a row each.
@@ -18,12 +35,12 @@ pub struct PromptKv {
 /// Rows stay dense: when one leaves, the last takes its place. Memory grows with the longest sequence present, in
 /// steps.
 #[derive(Debug)]
-pub struct KvCache {
-    /// Keys and values of each layer, `[rows, H_kv, capacity, head_dim]`.
-    layers: Vec<(Tensor, Tensor)>,
+pub(crate) struct KvCache {
+    /// `[L, rows, capacity, H_kv, head_dim]`.
+    keys: Tensor,
+    /// `[L, rows, capacity, H_kv, head_dim]`.
+    values: Tensor,
     lengths: Vec<usize>,
-    max_rows: usize,
-    capacity: usize,
 }
 
 /// Tokens by which the capacity grows.
@@ -31,43 +48,58 @@ const GROWTH: usize = 64;
 
 impl KvCache {
     /// Makes an empty cache for at most `max_rows` sequences.
-    pub fn new(architecture: &Architecture, max_rows: usize, kind: Kind, device: Device) -> Self {
-        let size = [max_rows as i64, architecture.n_kv_heads, 0, architecture.head_dim];
+    pub(crate) fn new(architecture: &Architecture, max_rows: usize, kind: Kind, device: Device) -> Self {
+        let size = [architecture.n_layers, max_rows as i64, 0, architecture.n_kv_heads, architecture.head_dim];
         let empty = || Tensor::zeros(size, (kind, device));
-        let layers = (0..architecture.n_layers).map(|_| (empty(), empty())).collect();
-        Self { layers, lengths: vec![], max_rows, capacity: 0 }
+        Self { keys: empty(), values: empty(), lengths: vec![] }
+    }
+
+    /// Whether it holds what such a model remembers.
+    pub(crate) fn is_for(&self, architecture: &Architecture, kind: Kind, device: Device) -> bool {
+        let size = self.keys.size();
+        let sizes = (architecture.n_layers, architecture.n_kv_heads, architecture.head_dim);
+        (size[0], size[3], size[4]) == sizes && (self.keys.kind(), self.keys.device()) == (kind, device)
     }
 
     /// Returns the number of sequences.
-    pub fn n_rows(&self) -> usize {
+    pub(crate) fn n_rows(&self) -> usize {
         self.lengths.len()
     }
 
-    /// Returns how many more sequences fit.
-    pub fn n_free(&self) -> usize {
-        self.max_rows - self.lengths.len()
+    /// Returns the most sequences.
+    pub(crate) fn max_rows(&self) -> usize {
+        self.keys.size()[1] as usize
     }
 
     /// Returns the tokens that each row holds.
-    pub fn lengths(&self) -> &[usize] {
+    pub(crate) fn lengths(&self) -> &[usize] {
         &self.lengths
     }
 
-    /// Adds a sequence that has its prompt so far; it becomes the last row.
+    /// Returns the tokens that a row has room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.keys.size()[2] as usize
+    }
+
+    /// Forgets all sequences.
+    pub(crate) fn clear(&mut self) {
+        self.lengths.clear();
+    }
+
+    /// Adds a sequence that has its prompt so far; it becomes the last row. Says whether memory has moved.
     ///
     /// # Panics
     ///
     /// If no row is free.
-    pub fn push(&mut self, prompt: &PromptKv) {
-        assert!(self.n_free() > 0, "the cache is full");
-        let row = self.lengths.len() as i64;
+    pub(crate) fn push(&mut self, prompt: &PromptKv) -> bool {
+        let row = self.lengths.len();
+        assert!(row < self.max_rows(), "the cache is full");
+        let has_moved = self.reserve(prompt.length);
         self.lengths.push(prompt.length);
-        self.reserve(prompt.length);
-        let length = prompt.length as i64;
-        for ((keys, values), (k, v)) in self.layers.iter().zip(&prompt.layers) {
-            keys.get(row).narrow(1, 0, length).copy_(k);
-            values.get(row).narrow(1, 0, length).copy_(v);
+        for (all, own) in [(&self.keys, &prompt.keys), (&self.values, &prompt.values)] {
+            all.select(1, row as i64).narrow(1, 0, prompt.length as i64).copy_(own);
         }
+        has_moved
     }
 
     /// Removes a sequence; the last row takes its place.
@@ -75,91 +107,114 @@ impl KvCache {
     /// # Panics
     ///
     /// If there is no such row.
-    pub fn swap_remove(&mut self, row: usize) {
+    pub(crate) fn swap_remove(&mut self, row: usize) {
         let last = self.lengths.len() - 1;
         self.lengths.swap_remove(row);
         if row < last {
             let length = self.lengths[row] as i64;
-            for tensor in self.layers.iter().flat_map(|(keys, values)| [keys, values]) {
-                let source = tensor.get(last as i64).narrow(1, 0, length);
-                tensor.get(row as i64).narrow(1, 0, length).copy_(&source);
+            for all in [&self.keys, &self.values] {
+                let of_row = |row: usize| all.select(1, row as i64).narrow(1, 0, length);
+                of_row(row).copy_(&of_row(last));
             }
         }
     }
 
-    /// Makes room for sequences of so many tokens.
-    fn reserve(&mut self, length: usize) {
-        if length <= self.capacity {
-            return;
+    /// Makes room for sequences of so many tokens; says whether memory has moved.
+    pub(crate) fn reserve(&mut self, length: usize) -> bool {
+        let old = self.capacity();
+        if length <= old {
+            return false;
         }
-        self.capacity = length.next_multiple_of(GROWTH).max(self.capacity + self.capacity / 2);
-        for tensor in self.layers.iter_mut().flat_map(|(keys, values)| [keys, values]) {
+        let capacity = length.next_multiple_of(GROWTH).max((old + old / 2).next_multiple_of(GROWTH));
+        for tensor in [&mut self.keys, &mut self.values] {
             let mut size = tensor.size();
-            let old = std::mem::replace(&mut size[2], self.capacity as i64);
+            size[2] = capacity as i64;
             let grown = Tensor::zeros(size.as_slice(), (tensor.kind(), tensor.device()));
-            grown.narrow(2, 0, old).copy_(tensor);
+            grown.narrow(2, 0, old as i64).copy_(tensor);
             *tensor = grown;
         }
+        true
     }
 
-    /// Makes room for one more token in every row and says where it goes.
-    pub(crate) fn grow(&mut self) -> CachedAttention<'_> {
-        for length in &mut self.lengths {
-            *length += 1;
-        }
-        let longest = self.lengths.iter().max().copied().unwrap_or(0);
-        self.reserve(longest);
-        CachedAttention::of_rows(&self.layers, 0, &self.lengths)
+    /// Counts tokens that every row has got.
+    pub(crate) fn advance(&mut self, n_tokens: usize) {
+        self.lengths.iter_mut().for_each(|length| *length += n_tokens);
+    }
+
+    /// Attention of a new token at each of the `positions`, `[n]`, of the first `n` rows; no position is `width` or above.
+    ///
+    /// Nothing of it waits for the device, or comes from the host but shapes.
+    pub(crate) fn attention<'a>(&'a self, positions: &'a Tensor, width: usize) -> CachedAttention<'a> {
+        CachedAttention::of_rows(self, 0, positions, width as i64)
     }
 }
 
 /// Attention of one new token a row to its whole sequence, for some consecutive rows of a cache.
 pub(crate) struct CachedAttention<'a> {
-    layers: &'a [(Tensor, Tensor)],
-    first_row: usize,
-    /// Tokens of each row, the new one included.
-    lengths: &'a [usize],
-    /// The rows of the cache, `[rows]`.
-    rows: Tensor,
-    /// The position of the new token, `[rows]`.
-    pub positions: Tensor,
-    /// 0 where a row has a token, -∞ behind its end, `[rows, 1, 1, longest]`.
-    mask: Tensor,
+    cache: &'a KvCache,
+    first_row: i64,
+    /// The position of the new token, `[n]`.
+    positions: Tensor,
+    /// Where its key and value go among those of all rows, `[n]`.
+    slots: Tensor,
+    width: i64,
+    reach: Reach,
+}
+
+/// What the new tokens look at.
+enum Reach {
+    /// A view of the first keys of each row, and 0 where a row has a token, −∞ behind its end, `[n, 1, 1, width]`.
+    Padded(Tensor),
+    /// The keys of each row.
+    Sequences(Sequences),
 }
 
 impl<'a> CachedAttention<'a> {
-    fn of_rows(layers: &'a [(Tensor, Tensor)], first_row: usize, lengths: &'a [usize]) -> Self {
-        let (kind, device) = (layers[0].0.kind(), layers[0].0.device());
-        let longest = lengths.iter().max().copied().unwrap_or(0);
-        let positions: Vec<i64> = lengths.iter().map(|&length| length as i64 - 1).collect();
-        let positions = Tensor::from_slice(&positions).to_device(device);
-        let key = Tensor::arange(longest as i64, (Kind::Int64, device));
-        let unseen = key.unsqueeze(0).gt_tensor(&positions.unsqueeze(1)); // [rows, longest]
-        let mask = Tensor::zeros(unseen.size(), (kind, device)).masked_fill(&unseen, f64::NEG_INFINITY);
-        let rows = Tensor::arange_start(first_row as i64, (first_row + lengths.len()) as i64, (Kind::Int64, device));
-        Self { layers, first_row, lengths, rows, positions, mask: mask.unsqueeze(1).unsqueeze(1) }
+    fn of_rows(cache: &'a KvCache, first_row: i64, positions: &Tensor, width: i64) -> Self {
+        let (kind, device) = (cache.keys.kind(), positions.device());
+        let (n, capacity) = (positions.size()[0], cache.capacity() as i64);
+        let starts = Tensor::arange_start(first_row, first_row + n + 1, (Kind::Int64, device)) * capacity;
+        let slots = starts.narrow(0, 0, n) + positions;
+        let reach = if sequences::suits(&cache.keys.select(0, 0).flatten(0, 1)) {
+            Reach::Sequences(Sequences {
+                query_starts: Tensor::arange(n + 1, (Kind::Int, device)),
+                key_starts: starts.to_kind(Kind::Int),
+                used_keys: Some((positions + 1).to_kind(Kind::Int)),
+                most_queries: 1,
+                most_keys: capacity,
+            })
+        } else {
+            let key = Tensor::arange(width, (Kind::Int64, device));
+            let unseen = key.unsqueeze(0).gt_tensor(&positions.unsqueeze(1)); // [n, width]
+            let mask = Tensor::zeros([n, width], (kind, device)).masked_fill(&unseen, f64::NEG_INFINITY);
+            Reach::Padded(mask.unsqueeze(1).unsqueeze(1))
+        };
+        Self { cache, first_row, positions: positions.shallow_clone(), slots, width, reach }
     }
 
     /// The attention of one of the rows alone.
-    pub(crate) fn row(&self, row: usize) -> Self {
-        Self::of_rows(self.layers, self.first_row + row, &self.lengths[row..=row])
+    pub(crate) fn row(&self, row: i64) -> Self {
+        Self::of_rows(self.cache, self.first_row + row, &self.positions.narrow(0, row, 1), self.width)
     }
 }
 
 impl Attend for CachedAttention<'_> {
     fn attend(&mut self, layer: usize, q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
-        let (keys, values) = &self.layers[layer];
         let (n_rows, heads, head_dim) = (q.size()[0], q.size()[1], q.size()[2]);
         let kv_heads = k.size()[1];
-        let at = [Some(&self.rows), None, Some(&self.positions)];
-        let _ = keys.shallow_clone().index_put_(&at, k, false);
-        let _ = values.shallow_clone().index_put_(&at, v, false);
-        let longest = *self.mask.size().last().expect("a mask has four dimensions");
-        let seen = |tensor: &Tensor| tensor.narrow(0, self.first_row as i64, n_rows).narrow(2, 0, longest);
+        let [keys, values] = [&self.cache.keys, &self.cache.values].map(|all| all.get(layer as i64));
+        let [all_keys, all_values] = [&keys, &values].map(|rows| rows.flatten(0, 1)); // views
+        let _ = all_keys.shallow_clone().index_copy_(0, &self.slots, k);
+        let _ = all_values.shallow_clone().index_copy_(0, &self.slots, v);
+        let mask = match &self.reach {
+            Reach::Sequences(sequences) => return sequences::attend(q, &all_keys, &all_values, sequences),
+            Reach::Padded(mask) => mask,
+        };
+        let seen = |rows: &Tensor| rows.narrow(0, self.first_row, n_rows).narrow(1, 0, self.width).transpose(1, 2);
         // The queries that share a key head go as rows of one query: no key is repeated.
         let q = q.reshape([n_rows, kv_heads, heads / kv_heads, head_dim]);
-        let (keys, values, mask) = (seen(keys), seen(values), Some(&self.mask));
-        let mixed = Tensor::scaled_dot_product_attention(&q, &keys, &values, mask, 0.0, false, None, false);
+        let (keys, values) = (seen(&keys), seen(&values));
+        let mixed = Tensor::scaled_dot_product_attention(&q, &keys, &values, Some(mask), 0.0, false, None, false);
         mixed.reshape([n_rows, heads * head_dim])
     }
 }

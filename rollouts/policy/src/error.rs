@@ -32,6 +32,9 @@ pub enum PolicyError {
     /// Sizes of a preset that do not make a model.
     #[error("preset: {0}")]
     Preset(String),
+    /// A CUDA graph cannot be recorded or run.
+    #[error("CUDA graph: {0}; `rollouts.cuda_graphs = false` decodes without graphs")]
+    Cuda(String),
 }
 
 impl PolicyError {

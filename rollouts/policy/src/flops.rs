@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::preset::{Preset, Vocabulary};
-    use crate::rope::Rotation;
+    use crate::rope::{Rotation, frequencies};
     use crate::transformer::Transformer;
     use crate::weights::Weights;
 
@@ -144,11 +144,9 @@ mod tests {
 
         fn heads(&self, x: &[f64], norm: &str, position: usize) -> Vec<f64> {
             let d = self.architecture.head_dim as usize;
-            let rotation = Rotation::at(
-                &Tensor::from_slice(&[position as i64]),
-                &self.architecture.rope,
-                self.architecture.head_dim,
-            );
+            let frequencies = frequencies(&self.architecture.rope, self.architecture.head_dim);
+            let frequencies = Tensor::from_slice(&frequencies);
+            let rotation = Rotation::at(&Tensor::from_slice(&[position as i64]), &frequencies);
             let normed: Vec<f64> = match self.weights.contains_key(norm) {
                 true => x.chunks(d).flat_map(|head| self.norm(norm, head)).collect(),
                 false => x.to_vec(),

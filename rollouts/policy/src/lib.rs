@@ -2,7 +2,7 @@
 //!
 //! An [`Architecture`] says what a model of the Llama, Qwen2 or Qwen3 family looks like; [`Weights`] hold its
 //! parameters, read from and written to Hugging Face folders; a [`Transformer`] joins the two and computes hidden states,
-//! log-probabilities ([`logprob`]) and, with a [`KvCache`], one token after another.
+//! log-probabilities ([`logprob`]) and, with a [`Decoding`], one token after another.
 //!
 //! The sampler and the trainer run the same code: one forward pass (`forward` in `transformer.rs`) whose attention alone
 //! differs, and one log-probability; on CPUs, the kernels of `rlvr-cpu` for both ([`kernels`]). What remains between them is
@@ -13,7 +13,9 @@
 pub mod architecture;
 mod attention;
 pub mod batch;
-pub mod cache;
+mod cache;
+pub mod cuda;
+pub mod decoding;
 mod error;
 pub mod flops;
 mod hf_config;
@@ -25,16 +27,19 @@ mod matmuls;
 mod mlp;
 mod native;
 mod norm;
+mod padding;
 pub mod preset;
 mod qwen;
 mod rope;
 pub mod safetensors_io;
+mod sequences;
 mod transformer;
 pub mod weights;
 
 pub use architecture::Architecture;
 pub use batch::{Batch, PromptGroup};
-pub use cache::{KvCache, PromptKv};
+pub use cache::PromptKv;
+pub use decoding::{Decoding, DecodingMemory};
 pub use error::PolicyError;
 pub use kernels::Kernels;
 pub use preset::Preset;

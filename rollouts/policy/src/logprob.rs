@@ -6,6 +6,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::cuda::with_tf32;
 use crate::linear::linear;
 
 /// Log-probability and entropy of some tokens, `[T]` each, float32, in nats.
@@ -75,8 +76,10 @@ pub fn accumulate_gradient(
             slope -= all.exp() * (&all + entropy_of(&all).unsqueeze(-1)) * of_chunk(entropy);
         }
         let slope = slope.scatter_add_(-1, &targets.unsqueeze(-1), &weight);
-        hidden_gradient.push(slope.matmul(head));
-        let _ = head_gradient.addmm_(&slope.transpose(0, 1), &hidden.to_kind(Kind::Float));
+        rounding_with(&hidden, || {
+            hidden_gradient.push(slope.matmul(head));
+            let _ = head_gradient.addmm_(&slope.transpose(0, 1), &hidden.to_kind(Kind::Float));
+        });
         start += rows;
     }
     Tensor::cat(&hidden_gradient, 0)
@@ -90,8 +93,17 @@ pub(crate) fn gradient_of(leaf: &Tensor) -> Tensor {
     leaf.grad()
 }
 
-fn logits(hidden: &Tensor, head: &Tensor) -> Tensor {
-    linear(&hidden.to_kind(Kind::Float), head, None)
+/// Computes the logits `[M, V]` in float32 from hidden states `[M, D]`.
+///
+/// Hidden states in bfloat16 have 8 significant bits; with them, the products of GPUs may take the 11 of TF32 for the head,
+/// in an eighth of the time.
+pub(crate) fn logits(hidden: &Tensor, head: &Tensor) -> Tensor {
+    rounding_with(hidden, || linear(&hidden.to_kind(Kind::Float), head, None))
+}
+
+/// Multiplies as exactly as is worth it for such hidden states.
+fn rounding_with<T>(hidden: &Tensor, product: impl FnOnce() -> T) -> T {
+    if hidden.device().is_cuda() && hidden.kind() == Kind::BFloat16 { with_tf32(product) } else { product() }
 }
 
 /// Computes the entropy `-Σ p log p` of each row of log-probabilities, `[M, V]` to `[M]`, in nats.

@@ -4,6 +4,7 @@ use rlvr_cpu::{Model, Rows, Team};
 use tch::{Kind, Tensor};
 
 use crate::linear::linear;
+use crate::logprob::logits;
 use crate::transformer::Transformer;
 
 impl Transformer {
@@ -34,7 +35,7 @@ impl Transformer {
             let _ = linear(&residual, &layer.mlp.gate_up, None);
             let _ = linear(&inner, &layer.mlp.down, None);
         }
-        self.logits(&residual)
+        logits(&residual, self.weights().head())
     }
 }
 

@@ -4,29 +4,29 @@ use tch::{Device, Kind, Tensor};
 
 use crate::architecture::{Rope, RopeScaling};
 
-/// The cosines and sines of some positions, each `[N, 1, head_dim / 2]`, float32.
+/// The cosines and sines of some positions, for both halves of a head: `[N, 1, head_dim]` each, float32.
 #[derive(Debug)]
 pub(crate) struct Rotation {
     cos: Tensor,
+    /// Negative for the first half, which turns towards the second.
     sin: Tensor,
 }
 
 impl Rotation {
-    /// Computes the rotation at the positions `[N]`.
-    pub(crate) fn at(positions: &Tensor, rope: &Rope, head_dim: i64) -> Self {
-        let frequencies = Tensor::from_slice(&frequencies(rope, head_dim)).to_device(positions.device());
+    /// Computes the rotation at the positions `[N]`, by frequencies `[head_dim / 2]` on the same device.
+    pub(crate) fn at(positions: &Tensor, frequencies: &Tensor) -> Self {
         let angles = positions.to_kind(Kind::Float).unsqueeze(-1) * frequencies; // [N, head_dim / 2]
         let angles = angles.unsqueeze(1);
-        Self { cos: angles.cos(), sin: angles.sin() }
+        let (cos, sin) = (angles.cos(), angles.sin());
+        Self { cos: Tensor::cat(&[&cos, &cos], -1), sin: Tensor::cat(&[&sin.neg(), &sin], -1) }
     }
 
     /// Rotates the heads `[N, H, head_dim]` of each position: pairs are (i, i + head_dim / 2).
     pub(crate) fn apply(&self, heads: &Tensor) -> Tensor {
-        let kind = heads.kind();
-        let halves = heads.to_kind(Kind::Float).chunk(2, -1);
-        let (a, b) = (&halves[0], &halves[1]);
-        let rotated = [a * &self.cos - b * &self.sin, b * &self.cos + a * &self.sin];
-        Tensor::cat(&rotated, -1).to_kind(kind)
+        let half = heads.size()[2] / 2;
+        // In float32, whatever the kind of the heads.
+        let rotated = heads * &self.cos + heads.roll([half], [-1]) * &self.sin;
+        rotated.to_kind(heads.kind())
     }
 }
 
@@ -72,7 +72,8 @@ mod tests {
     fn a_quarter_turn() {
         // With head_dim 2 the only frequency is 1 radian per position.
         let rope = Rope { theta: 10_000.0, scaling: RopeScaling::None };
-        let rotation = Rotation::at(&Tensor::from_slice(&[0_i64, 2]), &rope, 2);
+        let frequencies = Tensor::from_slice(&frequencies(&rope, 2));
+        let rotation = Rotation::at(&Tensor::from_slice(&[0_i64, 2]), &frequencies);
         let heads = Tensor::from_slice(&[1.0_f32, 0.0, 1.0, 0.0]).view([2, 1, 2]);
         let rotated = rotation.apply(&heads);
         let at = |row, i| rotated.double_value(&[row, 0, i]);

@@ -11,13 +11,13 @@ use tch::{Device, Kind, Tensor};
 use crate::architecture::Architecture;
 use crate::attention::{Attend, PackedAttention, attention, gather_rows};
 use crate::batch::{Batch, PromptGroup};
-use crate::cache::{KvCache, PromptKv};
+use crate::cache::{CachedAttention, PromptKv};
+use crate::decoding::{DecodingGuard, DecodingMemory};
 use crate::kernels::{Bfloat16, KernelPass, Kernels};
-use crate::linear::linear;
-use crate::logprob::{self, ScoreGradient, Scores};
+use crate::logprob::{self, ScoreGradient, Scores, logits};
 use crate::mlp::mlp;
 use crate::norm::rms_norm;
-use crate::rope::Rotation;
+use crate::rope::{Rotation, frequencies};
 use crate::weights::Weights;
 
 /// An architecture with weights, ready to compute.
@@ -27,9 +27,12 @@ use crate::weights::Weights;
 pub struct Transformer {
     architecture: Architecture,
     weights: Weights,
+    /// Angular frequencies of the rotation, `[head_dim / 2]`, where the weights are.
+    frequencies: Tensor,
     numerics: Numerics,
     kernels: Option<Arc<Kernels>>,
     half: Option<HalfWeights>,
+    decoding: Arc<DecodingMemory>,
 }
 
 /// Whether a sequence may feel the others in its batch.
@@ -86,7 +89,10 @@ impl TrainingScores<'_> {
 impl Transformer {
     /// Joins an architecture and its weights.
     pub fn new(architecture: Architecture, weights: Weights) -> Self {
-        Self { architecture, weights, numerics: Numerics::Fast, kernels: None, half: None }
+        let frequencies = Tensor::from_slice(&frequencies(&architecture.rope, architecture.head_dim));
+        let frequencies = frequencies.to_device(weights.embedding.device());
+        let numerics = Numerics::Fast;
+        Self { architecture, weights, frequencies, numerics, kernels: None, half: None, decoding: Arc::default() }
     }
 
     /// Chooses between speed and independence of the batch.
@@ -100,6 +106,13 @@ impl Transformer {
     #[must_use]
     pub fn with_kernels(mut self, kernels: &Arc<Kernels>) -> Self {
         self.kernels = Some(Arc::clone(kernels));
+        self
+    }
+
+    /// Decodes in memory that outlives the transformer.
+    #[must_use]
+    pub fn with_memory(mut self, decoding: &Arc<DecodingMemory>) -> Self {
+        self.decoding = Arc::clone(decoding);
         self
     }
 
@@ -183,20 +196,19 @@ impl Transformer {
 
     /// Computes the hidden states that predict the completion tokens of a batch, `[T, D]`.
     fn hidden(&self, batch: &Batch) -> Tensor {
+        let mut attend = PackedAttention::new(batch);
         let batch = batch.tensors();
-        let mut attend = PackedAttention::new(&batch.layout);
         let hidden = self.forward(&batch.ids, &batch.positions, &mut attend); // [N, D]
         gather_rows(&hidden, &batch.predictors)
     }
 
-    /// Computes the logits `[M, V]` in float32 from hidden states `[M, D]`.
-    pub fn logits(&self, hidden: &Tensor) -> Tensor {
-        linear(&hidden.to_kind(Kind::Float), self.weights.head(), None)
+    /// Returns the memory that at most `max_rows` sequences are decoded in by libtorch; nobody else has it meanwhile.
+    pub fn decoding(&self, max_rows: usize) -> DecodingGuard<'_> {
+        self.decoding.ready(self, max_rows)
     }
 
-    /// Makes an empty cache for at most `max_rows` sequences.
-    pub fn cache(&self, max_rows: usize) -> KvCache {
-        KvCache::new(&self.architecture, max_rows, self.weights.kind(), self.device())
+    pub(crate) fn is_batch_invariant(&self) -> bool {
+        self.numerics == Numerics::BatchInvariant
     }
 
     /// Computes keys, values and the logits `[P, V]` after the last token of each prompt.
@@ -224,50 +236,33 @@ impl Transformer {
         let groups: Vec<PromptGroup<'_>> =
             prompts.iter().map(|&prompt| PromptGroup { prompt, completions: vec![] }).collect();
         let batch = Batch::new(&groups, self.device());
+        let mut attend = PackedAttention::keeping(&batch);
         let batch = batch.tensors();
-        let mut attend = PackedAttention::keeping(&batch.layout);
         let hidden = self.forward(&batch.ids, &batch.positions, &mut attend);
         let layers = attend.into_kept();
 
         let mut start = 0;
         let mut last = vec![];
         let caches = prompts.iter().map(|prompt| {
-            let length = prompt.len() as i64;
-            let of_prompt = |x: &Tensor| x.narrow(0, start, length).transpose(0, 1).contiguous();
-            let layers = layers.iter().map(|(k, v)| (of_prompt(k), of_prompt(v))).collect();
-            start += length;
+            let kept = PromptKv::of(&layers, start, prompt.len());
+            start += prompt.len() as i64;
             last.push(start - 1);
-            PromptKv { layers, length: prompt.len() }
+            kept
         });
         let caches = caches.collect();
         let last = Tensor::from_slice(&last).to_device(self.device());
-        (caches, self.logits(&hidden.index_select(0, &last)))
+        (caches, logits(&hidden.index_select(0, &last), self.weights.head()))
     }
 
-    /// Appends one token to every row of the cache and computes the logits `[rows, V]` after it.
-    ///
-    /// # Panics
-    ///
-    /// If there are not as many ids as rows.
-    pub fn decode(&self, cache: &mut KvCache, ids: &[u32]) -> Tensor {
-        assert_eq!(ids.len(), cache.n_rows(), "every row gets one token");
-        let _guard = tch::no_grad_guard();
-        let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
-        let ids = Tensor::from_slice(&ids).to_device(self.device());
-        let mut attend = cache.grow();
+    /// Computes the logits `[n, V]` after one more token of `n` sequences, given its id and position, `[n]` each.
+    pub(crate) fn decode(&self, ids: &Tensor, positions: &Tensor, mut attend: CachedAttention<'_>) -> Tensor {
         match self.numerics {
-            Numerics::Fast => {
-                let positions = attend.positions.shallow_clone();
-                let hidden = self.forward(&ids, &positions, &mut attend);
-                self.logits(&hidden)
-            }
+            Numerics::Fast => logits(&self.forward(ids, positions, &mut attend), self.weights.head()),
             Numerics::BatchInvariant => {
-                let n_rows = ids.size()[0] as usize;
-                let rows = (0..n_rows).map(|row| {
-                    let mut alone = attend.row(row);
-                    let positions = alone.positions.shallow_clone();
-                    let hidden = self.forward(&ids.narrow(0, row as i64, 1), &positions, &mut alone);
-                    self.logits(&hidden)
+                let rows = (0..ids.size()[0]).map(|row| {
+                    let of_row = |tensor: &Tensor| tensor.narrow(0, row, 1);
+                    let hidden = self.forward(&of_row(ids), &of_row(positions), &mut attend.row(row));
+                    logits(&hidden, self.weights.head())
                 });
                 Tensor::cat(&rows.collect::<Vec<_>>(), 0)
             }
@@ -278,7 +273,7 @@ impl Transformer {
     fn forward(&self, ids: &Tensor, positions: &Tensor, attend: &mut dyn Attend) -> Tensor {
         let Self { architecture, weights, .. } = self;
         let eps = architecture.norm_eps;
-        let rotation = Rotation::at(positions, &architecture.rope, architecture.head_dim);
+        let rotation = Rotation::at(positions, &self.frequencies);
         let mut x = Tensor::embedding(&weights.embedding, ids, -1, false, false); // [N, D]
         for (i, layer) in weights.layers.iter().enumerate() {
             let normed = rms_norm(&x, &layer.attention_norm, eps);

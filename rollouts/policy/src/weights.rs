@@ -203,7 +203,7 @@ impl Weights {
             layers,
             norm: f(&self.norm),
             head: self.head.as_ref().map(&mut f),
-            tied_head: None,
+            tied_head: self.tied_head.as_ref().map(&mut f),
         }
     }
 
@@ -227,6 +227,23 @@ impl Weights {
             cast.tied_head = Some(self.embedding.to_kind(Kind::Float));
         }
         cast
+    }
+
+    /// Overwrites the values by those of others of the same shapes, in whatever kind these are.
+    pub fn copy_from(&self, others: &Self) {
+        let _guard = tch::no_grad_guard();
+        for (mut own, other) in self.tensors().into_iter().zip(others.tensors()) {
+            own.copy_(&other);
+        }
+        if let Some(head) = &self.tied_head {
+            head.shallow_clone().copy_(&others.embedding);
+        }
+    }
+
+    /// Returns where in memory the tensors are.
+    pub(crate) fn addresses(&self) -> Vec<usize> {
+        let tied_head = self.tied_head.as_ref().map(Tensor::shallow_clone);
+        self.tensors().into_iter().chain(tied_head).map(|tensor| tensor.data_ptr().addr()).collect()
     }
 
     /// Makes every parameter a leaf that collects gradients.
@@ -270,6 +287,11 @@ impl Weights {
             push("head".to_owned(), head, false);
         }
         list
+    }
+
+    /// Returns the tensors of all parameters, in the same order.
+    fn tensors(&self) -> Vec<Tensor> {
+        self.parameters().into_iter().map(|parameter| parameter.tensor).collect()
     }
 
     /// Returns the number of parameters.

@@ -5,6 +5,7 @@ use rlvr_cpu::{Model, NewToken, Prompt, Rows, Sequence, Team, Workspace};
 use tch::Tensor;
 
 use super::Decoder;
+use crate::error::RolloutError;
 use crate::sampler::{self, Drawn, Sampling};
 
 pub(crate) struct CpuDecoder<'a> {
@@ -74,11 +75,16 @@ impl Decoder for CpuDecoder<'_> {
         self.rows.swap_remove(row);
     }
 
-    fn step(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Drawn {
+    /// Looking costs nothing here.
+    fn window(&self) -> usize {
+        1
+    }
+
+    fn run(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Result<Drawn, RolloutError> {
         let tokens: Vec<NewToken> = ids.iter().enumerate().map(|(sequence, &id)| NewToken { id, sequence }).collect();
         let hidden = self.model.forward(&self.team, &mut self.workspace, &tokens, &mut self.rows);
         self.model.logits(&self.team, hidden, &mut self.logits);
-        self.draw(&self.logits, sampling, uniform)
+        Ok(self.draw(&self.logits, sampling, uniform))
     }
 }
 

@@ -6,6 +6,7 @@ mod torch;
 pub(crate) use cpu::CpuDecoder;
 pub(crate) use torch::TorchDecoder;
 
+use crate::error::RolloutError;
 use crate::sampler::{Drawn, Sampling};
 
 /// A model with the rows that it is decoding.
@@ -25,6 +26,14 @@ pub(crate) trait Decoder {
     /// Removes a row; the last one takes its place.
     fn swap_remove(&mut self, row: usize);
 
-    /// Appends a token to each row and draws the next, given a number of `[0, 1)` for each.
-    fn step(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Drawn;
+    /// The most tokens that are decoded at a time.
+    fn window(&self) -> usize;
+
+    /// Appends a token to each row and draws the next, given a number of `[0, 1)` for each; then that one and the next, as
+    /// often as `uniform` has numbers for all rows. Returns the tokens of all rows after each other, one time after another.
+    ///
+    /// # Errors
+    ///
+    /// If the device refuses.
+    fn run(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Result<Drawn, RolloutError>;
 }

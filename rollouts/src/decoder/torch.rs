@@ -1,14 +1,16 @@
 //! Decoding by libtorch, on any device.
 
-use rlvr_policy::{KvCache, PromptKv, Transformer};
+use rlvr_policy::decoding::{DecodingGuard, WINDOW};
+use rlvr_policy::{PromptKv, Transformer};
 use tch::Tensor;
 
 use super::Decoder;
+use crate::error::RolloutError;
 use crate::sampler::{Drawn, Sampling, draw};
 
 pub(crate) struct TorchDecoder<'a> {
     transformer: &'a Transformer,
-    cache: KvCache,
+    decoding: DecodingGuard<'a>,
 }
 
 /// The cache of a prompt and the logits after it.
@@ -19,7 +21,7 @@ pub(crate) struct TorchPrompt {
 
 impl<'a> TorchDecoder<'a> {
     pub(crate) fn new(transformer: &'a Transformer, max_rows: usize) -> Self {
-        Self { transformer, cache: transformer.cache(max_rows) }
+        Self { transformer, decoding: transformer.decoding(max_rows) }
     }
 }
 
@@ -38,14 +40,18 @@ impl Decoder for TorchDecoder<'_> {
     }
 
     fn push(&mut self, prompt: &TorchPrompt) {
-        self.cache.push(&prompt.cache);
+        self.decoding.push(&prompt.cache);
     }
 
     fn swap_remove(&mut self, row: usize) {
-        self.cache.swap_remove(row);
+        self.decoding.swap_remove(row);
     }
 
-    fn step(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Drawn {
-        draw(&self.transformer.decode(&mut self.cache, ids), sampling, uniform)
+    fn window(&self) -> usize {
+        WINDOW
+    }
+
+    fn run(&mut self, ids: &[u32], sampling: &Sampling, uniform: &[f64]) -> Result<Drawn, RolloutError> {
+        Ok(Drawn::of(&self.decoding.run(self.transformer, ids, uniform, sampling)?))
     }
 }

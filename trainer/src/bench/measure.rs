@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
+use rlvr_policy::cuda;
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
@@ -22,28 +23,34 @@ pub(super) struct Measured<T> {
 /// Does a piece of work, waits for the device, and says what it took.
 pub(super) fn measured<T>(device: Device, work: impl FnOnce() -> T) -> Measured<T> {
     device::synchronize(device);
-    let is_reset = device == Device::Cpu && reset_peak_memory();
+    let is_reset = reset_peak_memory(device);
     let start = Instant::now();
     let value = work();
     device::synchronize(device);
     let wall_s = start.elapsed().as_secs_f64();
-    Measured { value, wall_s, peak_memory_bytes: if is_reset { peak_memory_bytes() } else { None } }
+    Measured { value, wall_s, peak_memory_bytes: if is_reset { peak_memory_bytes(device) } else { None } }
 }
 
 /// How the largest memory is measured on a device.
 pub(super) fn memory_method(device: Device) -> &'static str {
     match device {
         Device::Cpu => "largest resident set of the process, started anew before each measurement",
-        _ => "not measured: the bindings of libtorch do not ask its allocator",
+        _ => "most bytes of tensors on the GPU, started anew before each measurement",
     }
 }
 
-/// Lets the system's mark of the largest memory start again from what is in use now; says whether it did.
-fn reset_peak_memory() -> bool {
-    fs::write("/proc/self/clear_refs", "5").is_ok()
+/// Lets the mark of the largest memory start again from what is in use now; says whether it did.
+fn reset_peak_memory(device: Device) -> bool {
+    match device {
+        Device::Cuda(index) => cuda::reset_peak_memory(index),
+        _ => fs::write("/proc/self/clear_refs", "5").is_ok(),
+    }
 }
 
-fn peak_memory_bytes() -> Option<u64> {
+fn peak_memory_bytes(device: Device) -> Option<u64> {
+    if let Device::Cuda(index) = device {
+        return cuda::peak_memory(index);
+    }
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)

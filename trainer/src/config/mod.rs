@@ -208,6 +208,9 @@ pub struct RolloutsSection {
     pub max_rows: usize,
     /// What multiplies when rollouts are sampled.
     pub weights: SamplerWeights,
+    /// On GPUs, record what a token takes once and repeat it by one call a token (CUDA graphs): faster, unless generations
+    /// are short and their numbers of rows ever new.
+    pub cuda_graphs: bool,
     /// Rollouts are recorded every so many steps; 0 is never.
     pub record_every: u64,
     /// What happens to tasks whose prompt leaves no room for a completion.
@@ -246,6 +249,7 @@ impl Default for RolloutsSection {
             stop: vec![],
             max_rows: DEFAULT_MAX_ROWS,
             weights: SamplerWeights::Trained,
+            cuda_graphs: true,
             record_every: 1,
             long_prompts: LongPrompts::Refuse,
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use rlvr_policy::Transformer;
+use rlvr_policy::decoding::Graphs;
 use rlvr_rollouts::{Model, Tokenizer};
 use rlvr_verifiers::dataset;
 use rlvr_verifiers::generators::Split;
@@ -65,6 +66,8 @@ pub fn start(
     };
     let architecture = model.transformer.architecture().clone();
     let learner = Learner::new(architecture, model.transformer.into_weights(), setup::numerics(&config));
+    let graphs = if config.rollouts.cuda_graphs { Graphs::Recorded } else { Graphs::Off };
+    let learner = learner.decoding_with(graphs);
     let learner = learner.sampling_with(config.rollouts.weights).map_err(|why| anyhow::anyhow!("config: {why}"))?;
     let mut optimizer = learner.optimizer();
     if let Some(found) = &found {
