@@ -308,6 +308,8 @@ impl Registers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preset::{Preset, Vocabulary};
+    use crate::weights::Weights;
 
     #[test]
     fn few_numbers_of_rows_are_recorded_and_none_is_far() {
@@ -322,5 +324,99 @@ mod tests {
         assert!((9..=256).all(|n| recorded_rows(n) < n + 16));
         recorded.dedup();
         assert_eq!(recorded.len(), 23);
+    }
+
+    /// Takes the first token whose cumulated probability exceeds the number.
+    #[derive(Debug)]
+    struct Inverse;
+
+    impl Draw for Inverse {
+        fn draw(&self, logits: &Tensor, uniform: &Tensor) -> Draws {
+            let all = crate::logprob::log_softmax(logits, 1.0);
+            let exceeds = all.exp().cumsum(-1, Kind::Double).gt_tensor(&uniform.unsqueeze(-1));
+            let ids = exceeds.to_kind(Kind::Int8).argmax(-1, false);
+            let logp = all.gather(-1, &ids.unsqueeze(-1), false).squeeze_dim(-1);
+            Draws { ids, logp, entropy: crate::logprob::entropy_of(&all) }
+        }
+
+        fn can_be_recorded(&self) -> bool {
+            true
+        }
+    }
+
+    fn transformer() -> Transformer {
+        let preset = Preset { n_layers: 2, hidden_size: 16, intermediate_size: 24, ..Preset::default() };
+        let architecture = preset.architecture(Vocabulary { size: 40, eos: 1, pad: 0 }).expect("good sizes");
+        let weights = Weights::random(&architecture, 7, Device::Cpu);
+        for parameter in weights.parameters() {
+            let _ = parameter.tensor.shallow_clone().g_mul_scalar_(4.0); // so that tokens differ
+        }
+        Transformer::new(architecture, weights)
+    }
+
+    const PROMPTS: [&[u32]; 3] = [&[3, 1, 4, 1, 5], &[9], &[2, 6]];
+    const LAST: [u32; 3] = [7, 8, 9];
+
+    fn uniform(n_tokens: usize) -> Vec<f64> {
+        (0..3 * n_tokens).map(|i| (i as f64 * 0.618 + 0.2).fract()).collect()
+    }
+
+    fn ready(transformer: &Transformer, max_rows: usize) -> Decoding {
+        let mut decoding = Decoding::new(transformer, max_rows, false);
+        transformer.prefill(&PROMPTS).0.iter().for_each(|prompt| decoding.push(prompt));
+        decoding
+    }
+
+    fn ids(draws: &Draws) -> Vec<i64> {
+        Vec::try_from(draws.ids.reshape([-1])).unwrap()
+    }
+
+    #[test]
+    fn a_window_draws_what_single_tokens_draw() {
+        let transformer = transformer();
+        let uniform = uniform(5);
+        let window = ready(&transformer, 3).run(&transformer, &LAST, &uniform, &Inverse).unwrap();
+        let mut singly = ready(&transformer, 3);
+        let (mut last, mut all) = (LAST.to_vec(), vec![]);
+        for uniform in uniform.chunks(3) {
+            let drawn = ids(&singly.run(&transformer, &last, uniform, &Inverse).unwrap());
+            last = drawn.iter().map(|&id| id as u32).collect();
+            all.extend(drawn);
+        }
+        assert_eq!(ids(&window), all);
+    }
+
+    /// What is recorded decodes rows that are not there, looks at all of the memory, and is run once before it counts.
+    #[test]
+    fn rows_that_are_not_there_and_a_warm_up_leave_no_trace() {
+        let transformer = transformer();
+        let uniform = uniform(5);
+        let expected = ready(&transformer, 3).run(&transformer, &LAST, &uniform, &Inverse).unwrap();
+        let Decoding { mut cache, registers, .. } = ready(&transformer, recorded_rows(3));
+        cache.reserve(5 + WINDOW);
+        for n_tokens in [1, 5] {
+            registers.load(&LAST, cache.lengths(), &uniform);
+            for _ in 0..n_tokens {
+                decode(&transformer, &cache, &registers, (recorded_rows(3), cache.capacity()), &Inverse);
+            }
+        }
+        let found = registers.drawn(5, 3);
+        assert_eq!(ids(&found), ids(&expected));
+        for (a, b) in [(&found.logp, &expected.logp), (&found.entropy, &expected.entropy)] {
+            assert!((a - b).abs().max().double_value(&[]) < 1e-5);
+        }
+    }
+
+    #[test]
+    fn memory_is_kept_for_as_many_rows_and_made_anew_for_more() {
+        let transformer = transformer();
+        let at = |max_rows| {
+            let mut decoding = transformer.decoding(max_rows);
+            transformer.prefill(&PROMPTS[1..2]).0.iter().for_each(|prompt| decoding.push(prompt));
+            (decoding.n_rows(), decoding.cache.max_rows(), decoding.registers.ids.data_ptr().addr())
+        };
+        let first = at(2);
+        assert_eq!(at(1), first);
+        assert_eq!(at(3).1, 3);
     }
 }
