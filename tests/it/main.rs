@@ -11,6 +11,7 @@ mod configs;
 mod engine;
 mod evaluation;
 mod golden;
+mod gpu;
 mod learns;
 mod losses;
 mod reports;

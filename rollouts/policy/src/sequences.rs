@@ -168,4 +168,35 @@ mod tests {
         let alone = attend(&q, &k, &v, &sequences(None, &[0, 3, 4]));
         assert!((in_place - alone).abs().max().double_value(&[]) < 1e-7);
     }
+
+    /// With a GPU only.
+    #[test]
+    fn flash_attention_is_what_it_means() {
+        if !tch::Cuda::is_available() {
+            return;
+        }
+        let shared = PromptGroup { prompt: &[5, 6], completions: vec![&[1, 2, 3], &[7, 8]] };
+        let device = Device::Cuda(0);
+        let batch = Batch::new(&[shared, PromptGroup::sequence(&[1; 200])], device);
+        let packed = batch.sequences();
+        let n = batch.n_forward();
+        let on_gpu = |x: Tensor| x.to_device(device).to_kind(Kind::BFloat16).set_requires_grad(true);
+        let inputs = [heads(n, 4, 0.1), heads(n, 2, 0.7), heads(n, 2, 2.9)].map(on_gpu);
+        let of = |attend: fn(&Tensor, &Tensor, &Tensor, &Sequences) -> Tensor| {
+            let gathered = |x: &Tensor| match &packed.keys {
+                Some(rows) => gather_rows(&x.flatten(1, 2), rows).view([-1, 2, 8]),
+                None => x.shallow_clone(),
+            };
+            let mixed = attend(&inputs[0], &gathered(&inputs[1]), &gathered(&inputs[2]), &packed.sequences);
+            let weights = heads(n, 4, 4.2).to_device(device).view_as(&mixed);
+            let sum = (&mixed * weights).sum(Kind::Float);
+            let mut all = Tensor::run_backward(&[sum], &inputs, false, false);
+            all.push(mixed.detach());
+            all
+        };
+        for (flash, meant) in of(flash_attention).iter().zip(&of(one_by_one)) {
+            let scale = meant.abs().max().double_value(&[]);
+            assert!((flash - meant).abs().max().double_value(&[]) < 0.02 * scale);
+        }
+    }
 }
