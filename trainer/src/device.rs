@@ -102,8 +102,12 @@ fn cpu_s_of(stat: &str) -> Option<f64> {
     Some((ticks(11)? + ticks(12)?) / TICKS_PER_S)
 }
 
-/// Returns the largest memory that the process has had, in gigabytes of 10⁹ bytes, where the system tells.
-pub fn peak_memory_gb() -> Option<f64> {
+/// Returns the largest memory so far in gigabytes of 10⁹ bytes, where it is told: that of the process, or on a GPU that of
+/// its tensors there.
+pub fn peak_memory_gb(device: Device) -> Option<f64> {
+    if let Device::Cuda(index) = device {
+        return cuda::peak_memory(index).map(|bytes| bytes as f64 / 1e9);
+    }
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -105,7 +105,7 @@ impl Learner {
     }
 
     fn rounded(&self) -> Weights {
-        let rounded = self.rounded.get_or_init(|| self.weights.deep_copy().cast(self.compute));
+        let rounded = self.rounded.get_or_init(|| self.weights.detached().cast(self.compute)); // the head is not rounded
         rounded.copy_from(&self.weights);
         rounded.detached()
     }

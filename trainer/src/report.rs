@@ -119,6 +119,8 @@ pub struct StepReport<'a> {
     pub times: StepTimes,
     /// Operations a second of large matrix products on this machine.
     pub matmul_peak: f64,
+    /// The largest memory so far, of the GPU where there is one, in gigabytes.
+    pub memory_gb: Option<f64>,
     /// Operations of this step.
     pub flops: f64,
     /// Exact operations of this step by component.
@@ -280,7 +282,7 @@ impl StepReport<'_> {
         metrics.set_some("perf/energy_gpu_j", self.energy.gpu_j);
         metrics.set("perf/tokens_per_s", self.tokens_per_s());
         metrics.set("perf/mfu", self.flops / times.step_s / self.matmul_peak);
-        metrics.set_some("perf/memory_gb", crate::device::peak_memory_gb());
+        metrics.set_some("perf/memory_gb", self.memory_gb);
     }
 
     fn tokens_per_s(&self) -> f64 {

@@ -230,6 +230,7 @@ impl Run {
             lr,
             times,
             matmul_peak: self.matmul_peak,
+            memory_gb: device::peak_memory_gb(self.learner.weights().head().device()),
             flops: self.state.compute.flops_total() - flops_before,
             exact: self.state.compute.exact.since(&exact_before),
             energy,

@@ -33,7 +33,7 @@ pub enum PolicyError {
     #[error("preset: {0}")]
     Preset(String),
     /// A CUDA graph cannot be recorded or run.
-    #[error("CUDA graph: {0}; `rollouts.cuda_graphs = false` decodes without graphs")]
+    #[error("CUDA graph: {0}; `rollouts.cuda_graphs = false` or `--no-cuda-graphs` decodes without")]
     Cuda(String),
 }
 

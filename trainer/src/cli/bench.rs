@@ -20,7 +20,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use tch::Device;
 
-use super::model::DeviceArg;
+use super::model::{DecodingArgs, DeviceArg};
 use super::output::{print, say};
 use super::{WrongUse, task_spec, trace};
 
@@ -139,6 +139,8 @@ struct Sizes {
     /// What multiplies when rollouts are sampled: `trained` or, on CPUs with AVX512-BF16, `bfloat16`.
     #[arg(long, value_name = "KIND", default_value = "trained", value_parser = weights)]
     weights: SamplerWeights,
+    #[command(flatten)]
+    decoding: DecodingArgs,
     /// The recipe whose loss is trained with; grpo scores under a reference policy, too.
     #[arg(long, value_name = "NAME", default_value = "grpo", value_parser = recipe)]
     recipe: Recipe,
@@ -216,6 +218,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<()> {
     let (name, model) = args.model.load(device)?;
     let architecture = model.transformer.architecture().clone();
     let learner = Learner::new(architecture, model.transformer.into_weights(), Numerics::Fast)
+        .decoding_with(args.sizes.decoding.graphs())
         .sampling_with(args.sizes.weights)
         .map_err(anyhow::Error::msg)?;
     let parts: Vec<Part> = args.what.iter().flat_map(|what| what.parts()).collect();

@@ -1,12 +1,14 @@
 //! Arguments of commands that use a model.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rlvr::config::DeviceChoice;
 use rlvr::device;
-use rlvr_policy::{Numerics, Transformer};
+use rlvr_policy::decoding::Graphs;
+use rlvr_policy::{DecodingMemory, Numerics, Transformer};
 use rlvr_rollouts::{Model, Tokenizer};
 use serde::Deserialize;
 use tch::{Device, Kind};
@@ -28,6 +30,22 @@ pub(super) struct ModelArgs {
     /// Compute every sequence as if it were alone; slower.
     #[arg(long)]
     pub deterministic: bool,
+    #[command(flatten)]
+    pub decoding: DecodingArgs,
+}
+
+/// How a model decodes.
+#[derive(Debug, Args)]
+pub(super) struct DecodingArgs {
+    /// On GPUs, ask for every kernel instead of repeating recorded ones.
+    #[arg(long)]
+    no_cuda_graphs: bool,
+}
+
+impl DecodingArgs {
+    pub(super) fn graphs(&self) -> Graphs {
+        if self.no_cuda_graphs { Graphs::Off } else { Graphs::Recorded }
+    }
 }
 
 /// Where to compute.
@@ -61,7 +79,8 @@ impl ModelArgs {
         let kind = if device == Device::Cpu { Kind::Float } else { Kind::BFloat16 };
         let numerics = if self.deterministic { Numerics::BatchInvariant } else { Numerics::Fast };
         let weights = transformer.into_weights().cast(kind);
-        Ok((Transformer::new(architecture, weights).with_numerics(numerics), tokenizer))
+        let memory = Arc::new(DecodingMemory::new(self.decoding.graphs()));
+        Ok((Transformer::new(architecture, weights).with_numerics(numerics).with_memory(&memory), tokenizer))
     }
 }
 

@@ -7,10 +7,10 @@
 #include <ATen/cuda/CUDAGraph.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <c10/cuda/CUDACachingAllocator.h>
-#include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -51,8 +51,16 @@ std::optional<at::Tensor> optional(const at::Tensor *tensor) {
 
 struct RlvrGraph {
   at::cuda::CUDAGraph graph;
-  std::optional<c10::cuda::CUDAStreamGuard> on_side_stream;
+  // Where to turn back to from the side stream.
+  std::optional<c10::cuda::CUDAStream> before;
   bool is_capturing = false;
+
+  void turn_back() {
+    if (before) {
+      c10::cuda::setCurrentCUDAStream(*before);
+      before.reset();
+    }
+  }
 };
 
 extern "C" {
@@ -61,8 +69,9 @@ extern "C" {
 char *rlvr_graph_prepare(RlvrGraph **out) {
   return errors_of([&] {
     auto graph = std::make_unique<RlvrGraph>();
-    c10::cuda::getCurrentCUDAStream().synchronize();
-    graph->on_side_stream.emplace(side_stream());
+    graph->before = c10::cuda::getCurrentCUDAStream();
+    graph->before->synchronize();
+    c10::cuda::setCurrentCUDAStream(side_stream());
     *out = graph.release();
   });
 }
@@ -82,7 +91,7 @@ char *rlvr_graph_end(RlvrGraph *graph) {
   return errors_of([&] {
     graph->is_capturing = false;
     graph->graph.capture_end();
-    graph->on_side_stream.reset();
+    graph->turn_back();
   });
 }
 
@@ -90,13 +99,22 @@ char *rlvr_graph_replay(RlvrGraph *graph) {
   return errors_of([&] { graph->graph.replay(); });
 }
 
+// Gives up a recording that has not ended, too.
 char *rlvr_graph_free(RlvrGraph *graph) {
-  return errors_of([&] {
-    std::unique_ptr<RlvrGraph> owned(graph);
-    if (owned->is_capturing) {
-      owned->graph.capture_end();
+  char *error = errors_of([&] {
+    if (graph->is_capturing) {
+      graph->graph.capture_end();
     }
   });
+  char *later = errors_of([&] {
+    graph->turn_back();
+    delete graph;
+  });
+  if (error) {
+    free(later);
+    return error;
+  }
+  return later;
 }
 
 // FlashAttention 2 (Dao 2023, arXiv:2307.08691) over sequences laid end to end. Queries stand at the ends of their keys.
