@@ -76,6 +76,7 @@ use_existing() {
 # is_whole DIR KIND: whether DIR is a finished download of KIND, none of whose files has changed its size.
 is_whole() {
   [ -f "$1/manifest" ] && [ "$(head -n 1 "$1/manifest")" = "$version $2" ] || return 1
+  [ "$2" = cpu ] || [ -e "$1/site/nvidia/cu13/include/crt/host_defines.h" ] || return 1
   local size path
   while read -r size path; do
     [ "$(stat -Lc %s "$1/$path" 2>/dev/null)" = "$size" ] || return 1
