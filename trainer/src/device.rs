@@ -21,7 +21,7 @@ impl DeviceChoice {
                 Ok(Device::Cuda(0))
             }
             Self::Auto => Ok(Device::Cpu),
-            Self::Cuda if tch::utils::has_cuda() => {
+            Self::Cuda if cuda::is_built() => {
                 Err("`run.device` is `cuda`, but no GPU can be used; check `nvidia-smi` and CUDA_VISIBLE_DEVICES"
                     .to_owned())
             }

@@ -71,6 +71,11 @@ pub(crate) fn with_tf32<T>(work: impl FnOnce() -> T) -> T {
     value
 }
 
+/// Whether this program was built with a libtorch that has CUDA.
+pub fn is_built() -> bool {
+    cfg!(cuda)
+}
+
 /// Prepares the allocator of the GPU for batches of ever new sizes, unless `PYTORCH_CUDA_ALLOC_CONF` says how it shall be.
 pub fn calm_allocator() {
     let is_set = ["PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF"].iter().any(|name| std::env::var_os(name).is_some());

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use rlvr::device;
+use rlvr_policy::cuda;
 use rlvr_verifiers::code::CodeOptions;
 use rlvr_verifiers::code::sandbox::{Layer, probe};
 use serde_json::json;
@@ -24,14 +25,14 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     if args.json {
         let report = json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "libtorch": {"version": "2.11.0", "has_cuda": tch::utils::has_cuda(), "has_mkl": tch::utils::has_mkl()},
+            "libtorch": {"version": "2.11.0", "has_cuda": cuda::is_built(), "has_mkl": tch::utils::has_mkl()},
             "cpu": {"name": device::name(Device::Cpu), "threads": tch::get_num_threads(), "matmul_flops_per_s": peak},
             "gpus": n_gpus,
             "sandbox": layers.iter().map(layer_json).collect::<Vec<_>>(),
         });
         return print(&format!("{report:#}\n"));
     }
-    let gpus = match (n_gpus, tch::utils::has_cuda()) {
+    let gpus = match (n_gpus, cuda::is_built()) {
         (0, false) => "none; this libtorch is for CPUs (`scripts/libtorch.sh --cuda` gets the other one)".to_owned(),
         (0, true) => "none that can be used; check `nvidia-smi`".to_owned(),
         (n, _) => format!("{n}"),
