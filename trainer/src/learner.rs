@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rlvr_policy::kernels::Bfloat16;
-use rlvr_policy::{Architecture, Kernels, Numerics, Transformer, Weights};
+use rlvr_policy::{Activations, Architecture, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
 use crate::config::SamplerWeights;
@@ -83,8 +83,8 @@ impl Learner {
     }
 
     /// Returns the policy for a forward and backward pass; gradients flow into the float32 weights.
-    pub fn trainee(&self) -> Transformer {
-        self.transformer(self.weights.cast(self.compute))
+    pub fn trainee(&self, activations: Activations) -> Transformer {
+        self.transformer(self.weights.cast(self.compute)).with_activations(activations)
     }
 
     /// Returns a copy that training does not change: a reference policy.

@@ -453,6 +453,7 @@ mod tests {
             assert!(far < 1e-5 * size, "{arch:?}: {far}");
         }
     }
+
     #[test]
     fn layers_computed_again_change_no_bit() {
         let expected = pass(&Team::new(1));
