@@ -75,6 +75,19 @@ fn a_step_is_split_into_phases() {
 }
 
 #[test]
+fn layers_computed_again_change_no_loss() {
+    let of = |more: &[&str]| {
+        let report = bench(&["step"], &[&["--preset", "tiny"], more].concat());
+        let round = |i: usize| report["step"]["rounds"][i].clone();
+        let losses = [0, 1].map(|i| (round(i)["loss"].clone(), round(i)["grad_norm"].clone()));
+        (report["settings"]["checkpoint_activations"].clone(), losses)
+    };
+    let (kept, checkpointed) = (of(&[]), of(&["--checkpoint-activations"]));
+    assert_eq!((kept.0, checkpointed.0), (false.into(), true.into()));
+    assert_eq!(kept.1, checkpointed.1);
+}
+
+#[test]
 fn the_prompts_of_tasks_are_rewarded() {
     let model = fixture("qwen3");
     let more = ["--model", text(&model), "--tasks", "arithmetic:n=2", "--lengths", "natural", "--recipe", "dr_grpo"];

@@ -5,7 +5,7 @@ use rlvr::step::score;
 use rlvr_policy::decoding::Graphs;
 use rlvr_policy::logprob::ScoreGradient;
 use rlvr_policy::preset::Vocabulary;
-use rlvr_policy::{Architecture, Batch, Numerics, Preset, PromptGroup, Weights};
+use rlvr_policy::{Activations, Architecture, Batch, Numerics, Preset, PromptGroup, Weights};
 use rlvr_rollouts::engine::Request;
 use rlvr_rollouts::rollout::Completion;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
@@ -90,14 +90,16 @@ fn graphs_draw_what_is_drawn_without_them() {
 
 #[test]
 fn gradients_point_where_those_of_the_cpu_point() {
-    for family in ["llama", "qwen2", "qwen3"] {
+    for (family, activations) in
+        [("llama", Activations::Kept), ("qwen2", Activations::Checkpointed), ("qwen3", Activations::Kept)]
+    {
         let Some(learners) = learners(family, Graphs::Off) else { return };
         let groups = [
             PromptGroup { prompt: &[3, 14, 15, 9], completions: vec![&[1, 8, 2, 8], &[11], &[18, 28, 4]] },
             PromptGroup { prompt: &[2, 7], completions: vec![&[5, 9, 0]] },
         ];
         let [on_gpu, on_cpu] = learners.map(|learner| {
-            let trainee = learner.trainee();
+            let trainee = learner.trainee(activations);
             let batch = Batch::new(&groups, trainee.device());
             let scored = trainee.score_for_training(&batch, 1.0);
             let ramp = Tensor::arange(batch.n_targets(), (Kind::Float, trainee.device()));

@@ -174,6 +174,24 @@ fn a_damaged_checkpoint_is_passed_over() {
     assert_same_run(&straight, &run);
 }
 
+/// Layers that are computed again in the backward pass give the same bits: a run may take that up at any time.
+#[test]
+fn what_forward_passes_keep_changes_nothing() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let config = tiny_config(folder.path(), "");
+    let straight = straight(folder.path(), &config);
+    let checkpointing = |run: &Path, more: &[&str]| {
+        let settings = ["--set", STEPS, "--set", "optimizer.checkpoint_activations=true"];
+        succeeds(&[&["train", text(&config), "--out", text(run)], &settings[..], more].concat());
+    };
+    let (whole, half) = (folder.path().join("whole"), folder.path().join("half"));
+    checkpointing(&whole, &[]);
+    assert_same_run(&straight, &whole);
+    interrupt(&config, &half, "checkpoints/step_000004", "-KILL");
+    checkpointing(&half, &["--resume"]);
+    assert_same_run(&straight, &half);
+}
+
 /// Sampling with rounded matrices shows in the mismatch and nowhere else; where the CPU cannot, the run says so.
 #[test]
 fn a_run_that_samples_in_bfloat16_knows_how_far_it_is_off() {

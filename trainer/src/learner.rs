@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rlvr_policy::decoding::Graphs;
 use rlvr_policy::kernels::Bfloat16;
-use rlvr_policy::{Architecture, DecodingMemory, Kernels, Numerics, Transformer, Weights};
+use rlvr_policy::{Activations, Architecture, DecodingMemory, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
 use crate::config::SamplerWeights;
@@ -111,8 +111,8 @@ impl Learner {
     }
 
     /// Returns the policy for a forward and backward pass; gradients flow into the float32 weights.
-    pub fn trainee(&self) -> Transformer {
-        self.transformer(self.weights.cast(self.compute))
+    pub fn trainee(&self, activations: Activations) -> Transformer {
+        self.transformer(self.weights.cast(self.compute)).with_activations(activations)
     }
 
     /// Returns a copy that training does not change: a reference policy.
@@ -148,7 +148,7 @@ mod tests {
                 let _ = tch::no_grad(|| parameter.tensor.shallow_clone().g_mul_scalar_(1.5));
             }
             let (after, policy) = (logits(&learner.policy()), learner.policy());
-            let fresh = learner.trainee().prefill(&[prompt]).1;
+            let fresh = learner.trainee(Activations::Kept).prefill(&[prompt]).1;
             let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
             assert!(difference(&before, &after) > 0.01, "the policy is the trained one");
             assert_eq!(difference(&after, &fresh), 0.0, "rounding happens once");

@@ -183,7 +183,7 @@ pub fn update(
                 PromptGroup { prompt: &example.prompt, completions: vec![&example.completion] }
             })
             .collect();
-        let trainee = learner.trainee();
+        let trainee = learner.trainee(config.activations());
         let batch = Batch::new(&groups, trainee.device());
         let scored = trainee.score_for_training(&batch, 1.0);
         loss -= scored.scores.logp.sum(tch::Kind::Double).double_value(&[]) * weight;

@@ -140,7 +140,7 @@ fn accumulate(
     let entropy_weight = 1.0 / n_tokens.max(1) as f64;
     let lengths: Vec<GroupLengths> = groups.iter().map(TrainingGroup::lengths).collect();
     for slices in micro_batches(&lengths, settings.optimizer.tokens_per_micro_batch) {
-        let trainee = learner.trainee();
+        let trainee = learner.trainee(settings.optimizer.activations());
         let batch = batch_of(groups, &slices, &trainee);
         let scored =
             tracing::info_span!("forward").in_scope(|| trainee.score_for_training(&batch, settings.temperature));

@@ -215,7 +215,7 @@ pub(crate) mod tests {
     pub(crate) struct Parameters(Vec<f32>);
 
     pub(crate) const SIZES: Sizes = Sizes {
-        n_layers: 2,
+        n_layers: 3,
         hidden_size: 20,
         intermediate_size: 36,
         n_heads: 6,

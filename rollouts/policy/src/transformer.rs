@@ -12,6 +12,7 @@ use crate::architecture::Architecture;
 use crate::attention::{Attend, PackedAttention, attention, gather_rows};
 use crate::batch::{Batch, PromptGroup};
 use crate::cache::{CachedAttention, PromptKv};
+use crate::checkpointing::{Activations, Checkpoints};
 use crate::decoding::{DecodingGuard, DecodingMemory};
 use crate::kernels::{Bfloat16, KernelPass, Kernels};
 use crate::logprob::{self, ScoreGradient, Scores, logits};
@@ -30,6 +31,7 @@ pub struct Transformer {
     /// Angular frequencies of the rotation, `[head_dim / 2]`, where the weights are.
     frequencies: Tensor,
     numerics: Numerics,
+    activations: Activations,
     kernels: Option<Arc<Kernels>>,
     half: Option<HalfWeights>,
     decoding: Arc<DecodingMemory>,
@@ -60,8 +62,8 @@ pub struct TrainingScores<'a> {
 /// What a forward pass has left for the backward pass.
 #[derive(Debug)]
 enum ForwardPass<'a> {
-    /// The graph of libtorch that ends in the hidden states, `[T, D]`.
-    Graph(Tensor),
+    /// The graph of libtorch that ends in the hidden states, `[T, D]`; and what lies below it, if that is not the weights.
+    Graph(Tensor, Option<Checkpoints>),
     /// The tape of the CPU's kernels.
     Tape(KernelPass<'a>),
 }
@@ -69,8 +71,8 @@ enum ForwardPass<'a> {
 impl TrainingScores<'_> {
     /// Adds the gradient of a loss to the gradients of the weights, given its derivatives by the scores.
     pub fn backward(self, gradient: &ScoreGradient) {
-        let hidden = match self.pass {
-            ForwardPass::Graph(hidden) => hidden,
+        let (hidden, below) = match self.pass {
+            ForwardPass::Graph(hidden, below) => (hidden, below),
             ForwardPass::Tape(pass) => return pass.backward(self.transformer, self.batch, self.temperature, gradient),
         };
         let head = self.transformer.weights.head();
@@ -83,6 +85,9 @@ impl TrainingScores<'_> {
             &mut head_gradient,
         );
         (hidden * slope).sum(Kind::Float).backward();
+        if let Some(checkpoints) = below {
+            checkpoints.backward(self.transformer, self.batch);
+        }
     }
 }
 
@@ -91,14 +96,29 @@ impl Transformer {
     pub fn new(architecture: Architecture, weights: Weights) -> Self {
         let frequencies = Tensor::from_slice(&frequencies(&architecture.rope, architecture.head_dim));
         let frequencies = frequencies.to_device(weights.embedding.device());
-        let numerics = Numerics::Fast;
-        Self { architecture, weights, frequencies, numerics, kernels: None, half: None, decoding: Arc::default() }
+        Self {
+            architecture,
+            weights,
+            frequencies,
+            numerics: Numerics::default(),
+            activations: Activations::default(),
+            kernels: None,
+            half: None,
+            decoding: Arc::default(),
+        }
     }
 
     /// Chooses between speed and independence of the batch.
     #[must_use]
     pub fn with_numerics(mut self, numerics: Numerics) -> Self {
         self.numerics = numerics;
+        self
+    }
+
+    /// Chooses what a forward pass keeps for its backward pass.
+    #[must_use]
+    pub fn with_activations(mut self, activations: Activations) -> Self {
+        self.activations = activations;
         self
     }
 
@@ -179,12 +199,18 @@ impl Transformer {
     /// The same, ready for a backward pass into the weights, which must be [trainable](Weights::trainable).
     pub fn score_for_training<'a>(&'a self, batch: &'a Batch, temperature: f64) -> TrainingScores<'a> {
         let (scores, pass) = if let Some(kernels) = self.usable_kernels() {
-            let (scores, pass) = kernels.forward(self, batch, temperature, Remember::Everything);
+            let (scores, pass) = kernels.forward(self, batch, temperature, self.activations.into());
             (scores, ForwardPass::Tape(pass))
         } else {
-            let hidden = self.hidden(batch);
+            let (hidden, below) = match self.activations {
+                Activations::Kept => (self.hidden(batch), None),
+                Activations::Checkpointed => {
+                    let checkpoints = Checkpoints::of(self, batch);
+                    (checkpoints.hidden(self, batch), Some(checkpoints))
+                }
+            };
             let scores = logprob::score(&hidden, self.weights.head(), &batch.tensors().targets, temperature);
-            (scores, ForwardPass::Graph(hidden))
+            (scores, ForwardPass::Graph(hidden, below))
         };
         TrainingScores { scores, transformer: self, batch, temperature, pass }
     }
@@ -271,16 +297,34 @@ impl Transformer {
 
     /// The transformer itself, whatever its tokens attend to.
     fn forward(&self, ids: &Tensor, positions: &Tensor, attend: &mut dyn Attend) -> Tensor {
-        let Self { architecture, weights, .. } = self;
-        let eps = architecture.norm_eps;
-        let rotation = Rotation::at(positions, &self.frequencies);
-        let mut x = Tensor::embedding(&weights.embedding, ids, -1, false, false); // [N, D]
-        for (i, layer) in weights.layers.iter().enumerate() {
-            let normed = rms_norm(&x, &layer.attention_norm, eps);
-            x = &x + attention(&normed, i, &layer.attention, architecture, (&rotation, attend));
-            let normed = rms_norm(&x, &layer.mlp_norm, eps);
-            x = &x + mlp(&normed, &layer.mlp);
+        let rotation = self.rotation(positions);
+        let mut x = self.embed(ids);
+        for i in 0..self.weights.layers.len() {
+            x = self.layer(i, &x, (&rotation, attend));
         }
-        rms_norm(&x, &weights.norm, eps)
+        self.norm(&x)
+    }
+
+    pub(crate) fn rotation(&self, positions: &Tensor) -> Rotation {
+        Rotation::at(positions, &self.frequencies)
+    }
+
+    /// The residual stream before the first layer, `[N, D]`.
+    pub(crate) fn embed(&self, ids: &Tensor) -> Tensor {
+        Tensor::embedding(&self.weights.embedding, ids, -1, false, false)
+    }
+
+    /// One layer, from the residual stream before it to that after it, `[N, D]`.
+    pub(crate) fn layer(&self, i: usize, x: &Tensor, context: (&Rotation, &mut dyn Attend)) -> Tensor {
+        let (layer, eps) = (&self.weights.layers[i], self.architecture.norm_eps);
+        let normed = rms_norm(x, &layer.attention_norm, eps);
+        let x = x + attention(&normed, i, &layer.attention, &self.architecture, context);
+        let normed = rms_norm(&x, &layer.mlp_norm, eps);
+        &x + mlp(&normed, &layer.mlp)
+    }
+
+    /// The final hidden states, from the residual stream after the last layer, `[N, D]`.
+    pub(crate) fn norm(&self, x: &Tensor) -> Tensor {
+        rms_norm(x, &self.weights.norm, self.architecture.norm_eps)
     }
 }

@@ -90,6 +90,8 @@ pub struct BenchSettings {
     pub repeats: usize,
     /// Tokens forwarded at a time in training.
     pub tokens_per_micro_batch: usize,
+    /// Whether training computes layers again in the backward pass.
+    pub checkpoint_activations: bool,
     /// The loss that is trained with.
     pub recipe: Recipe,
     /// What multiplies when rollouts are sampled.

@@ -159,6 +159,7 @@ impl Bench<'_> {
     pub(super) fn update(&self, optimizer: &mut AdamW, groups: &[TrainingGroup<'_>]) -> StepOutcome {
         let config = OptimizerConfig {
             tokens_per_micro_batch: self.settings.tokens_per_micro_batch,
+            checkpoint_activations: self.settings.checkpoint_activations,
             ..OptimizerConfig::default()
         };
         let settings = UpdateSettings {

@@ -136,6 +136,9 @@ struct Sizes {
     /// Tokens forwarded at a time in training.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     tokens_per_micro_batch: usize,
+    /// Compute layers again in the backward pass of training instead of keeping what they computed: less memory, more time.
+    #[arg(long)]
+    checkpoint_activations: bool,
     /// What multiplies when rollouts are sampled: `trained` or, on CPUs with AVX512-BF16, `bfloat16`.
     #[arg(long, value_name = "KIND", default_value = "trained", value_parser = weights)]
     weights: SamplerWeights,
@@ -193,6 +196,7 @@ impl Sizes {
             },
             repeats: self.repeat,
             tokens_per_micro_batch: self.tokens_per_micro_batch,
+            checkpoint_activations: self.checkpoint_activations,
             recipe: self.recipe,
             weights: self.weights,
         }

@@ -156,6 +156,7 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         config.eval.every = 0;
         config.eval.per_decade = 0;
         config.rollouts.record_every = 0;
+        config.optimizer.checkpoint_activations = false;
         config.track = before.track.clone();
         config.to_toml()
     };
@@ -171,7 +172,7 @@ fn check_same_config(config: &RunConfig, path: &Path) -> anyhow::Result<()> {
         .collect();
     bail!(
         "--resume: the config is not the one that the run in `{}` began with; it may change only in steps, threads, \
-         when it evaluates and saves, and where it is tracked. What differs:\n  {}",
+         `optimizer.checkpoint_activations`, when it evaluates and saves, and where it is tracked. What differs:\n  {}",
         path.display(),
         changed.join("\n  ")
     );

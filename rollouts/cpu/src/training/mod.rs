@@ -2,7 +2,8 @@
 //!
 //! Sequences are packed end to end without padding, and completions share the pass over their prompt ([`Packed`]). The
 //! forward pass keeps what the backward pass wants on a [`Tape`]; the backward pass walks over it in reverse and adds to
-//! [`Gradients`]. What is cheap is not kept but computed again: norms, rotations, probabilities of attention.
+//! [`Gradients`]. What is cheap is not kept but computed again: norms, rotations, probabilities of attention; and, where
+//! memory is dearer than time, whole layers ([`Remember::Starts`]).
 //!
 //! Every sum has one order, whatever the number of threads, so that equal runs have equal bits.
 
@@ -62,9 +63,12 @@ pub struct LayerGradients<'a> {
 /// What a forward pass leaves for the backward pass, and the memory of both, kept from one pass to the next.
 #[derive(Debug, Default)]
 pub struct Tape {
+    /// The residual stream before each layer, or before the last one alone, `[D]`.
+    starts: Vec<Rows>,
+    /// What each layer leaves behind, or the last one alone.
     layers: Vec<LayerTape>,
-    /// Whether all layers have left what they leave.
-    is_whole: bool,
+    /// What the last forward pass was asked for.
+    remembered: Remember,
     /// The residual stream after the last layer, `[D]`.
     end: Rows,
     /// The final hidden states, `[D]`.
@@ -80,11 +84,9 @@ impl Tape {
     }
 }
 
-/// What a layer leaves behind.
+/// What a layer leaves behind, besides what it started from.
 #[derive(Debug, Default)]
 struct LayerTape {
-    /// The residual stream before the layer, `[D]`.
-    start: Rows,
     /// Queries, keys and values before norm and rotation, `[(H + 2 H_kv) · head_dim]`.
     qkv: Rows,
     /// Logarithms of the softmaxes' sums, aligned, `[H]`.
@@ -125,12 +127,28 @@ struct Buffers {
 }
 
 /// How much of the forward pass is to be remembered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Remember {
     /// Everything that a backward pass wants.
     Everything,
+    /// What each layer started from; the backward pass computes the rest again, a layer at a time, to the same bits.
+    ///
+    /// Chen et al. 2016, *Training Deep Nets with Sublinear Memory Cost* (arXiv:1604.06174), with a segment a layer.
+    Starts,
     /// Nothing.
+    #[default]
     Nothing,
+}
+
+impl Remember {
+    /// Of how many of `n` layers the start, and of how many the rest, has memory of its own.
+    fn kept(self, n: usize) -> (usize, usize) {
+        match self {
+            Self::Everything => (n, n),
+            Self::Starts => (n, 1),
+            Self::Nothing => (1, 1),
+        }
+    }
 }
 
 /// What a pass is about: the tokens, where they stand, and who computes.
@@ -154,17 +172,32 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The forward pass of a layer, from `tape.start` to `end`.
-    fn layer(&self, weights: &LayerWeights<'_>, tape: &mut LayerTape, buffers: &mut Buffers, end: &mut Rows) {
+    /// The forward pass of a layer, from `start` to `end`.
+    fn layer(
+        &self,
+        weights: &LayerWeights<'_>,
+        (start, end): (&Rows, &mut Rows),
+        tape: &mut LayerTape,
+        buffers: &mut Buffers,
+    ) {
+        self.activations(weights, start, tape, buffers);
+        let Buffers { inner, .. } = buffers;
+        inner.fit(self.n_tokens, self.sizes.intermediate_size);
+        silu_mul(self.team, &tape.gate_up, inner);
+        end.copy_from(&tape.middle);
+        weights.down.apply(self.team, inner, end, Write::Add);
+    }
+
+    /// The forward pass of a layer as far as its backward pass asks: all but the way down.
+    fn activations(&self, weights: &LayerWeights<'_>, start: &Rows, tape: &mut LayerTape, buffers: &mut Buffers) {
         let Self { team, sizes, .. } = *self;
-        let LayerTape { start, qkv, lse, mixed, middle, gate_up } = tape;
-        let Buffers { normed, rotated, aligned, aligned_mixed, inner, .. } = buffers;
+        let LayerTape { qkv, lse, mixed, middle, gate_up } = tape;
+        let Buffers { normed, rotated, aligned, aligned_mixed, .. } = buffers;
         let n = self.n_tokens;
         normed.fit(n, sizes.hidden_size);
         qkv.fit(n, weights.attention.qkv.n_out());
         mixed.fit(n, sizes.n_heads * sizes.head_dim);
         gate_up.fit(n, 2 * sizes.intermediate_size);
-        inner.fit(n, sizes.intermediate_size);
 
         rms_norm(team, start, weights.attention_norm, sizes.norm_eps, normed);
         weights.attention.qkv.apply(team, normed, qkv, Write::Set);
@@ -176,9 +209,6 @@ impl<'a> Pass<'a> {
 
         rms_norm(team, middle, weights.mlp_norm, sizes.norm_eps, normed);
         weights.gate_up.apply(team, normed, gate_up, Write::Set);
-        silu_mul(team, gate_up, inner);
-        end.copy_from(middle);
-        weights.down.apply(team, inner, end, Write::Add);
     }
 
     /// Norms and rotates a copy of queries and keys, and aligns it.
@@ -192,12 +222,12 @@ impl<'a> Pass<'a> {
     fn layer_backward(
         &self,
         weights: &LayerWeights<'_>,
-        tape: &mut LayerTape,
+        (start, tape): (&Rows, &mut LayerTape),
         (buffers, scratch): (&mut Buffers, &mut Scratch),
         gradients: &mut LayerGradients<'_>,
     ) {
         self.mlp_backward(weights, tape, (&mut *buffers, &mut *scratch), gradients);
-        self.attention_backward(weights, tape, (buffers, scratch), gradients);
+        self.attention_backward(weights, (start, tape), (buffers, scratch), gradients);
     }
 
     fn mlp_backward(
@@ -228,12 +258,12 @@ impl<'a> Pass<'a> {
     fn attention_backward(
         &self,
         weights: &LayerWeights<'_>,
-        tape: &mut LayerTape,
+        (start, tape): (&Rows, &LayerTape),
         (buffers, s): (&mut Buffers, &mut Scratch),
         gradients: &mut LayerGradients<'_>,
     ) {
         let Self { team, sizes, alignment, .. } = self;
-        let LayerTape { start, qkv, lse, mixed, .. } = tape;
+        let LayerTape { qkv, lse, mixed, .. } = tape;
         let Buffers { normed, normed_gradient, rotated, aligned, mixed_gradient, aligned_mixed, stream, .. } = buffers;
         let Buffers { aligned_gradient, product, aligned_product, .. } = buffers;
         mixed_gradient.fit(self.n_tokens, sizes.n_heads * sizes.head_dim);
@@ -261,7 +291,7 @@ impl<'a> Pass<'a> {
         rms_norm(team, start, weights.attention_norm, sizes.norm_eps, normed);
         gradients.qkv.add(team, rotated, normed, s);
         weights.attention.qkv.input_gradient(team, rotated, normed_gradient, s);
-        let norm = (&*start, weights.attention_norm, sizes.norm_eps);
+        let norm = (start, weights.attention_norm, sizes.norm_eps);
         norm_gradient(team, norm, normed_gradient, stream, gradients.attention_norm);
     }
 }
@@ -280,17 +310,16 @@ impl Model<'_> {
         remember: Remember,
     ) -> &'t Rows {
         let pass = Pass::new(team, self, packed);
-        let Tape { layers, is_whole, end, hidden, buffers, .. } = tape;
-        *is_whole = remember == Remember::Everything;
-        let kept = if *is_whole { self.layers.len() } else { 1 };
-        if layers.len() < kept {
-            layers.resize_with(kept, LayerTape::default);
-        }
+        let Tape { starts, layers, remembered, end, hidden, buffers, .. } = tape;
+        *remembered = remember;
+        let (n_starts, n_layers) = remember.kept(self.layers.len());
+        starts.resize_with(n_starts.max(starts.len()), Rows::default);
+        layers.resize_with(n_layers.max(layers.len()), LayerTape::default);
         embed(self.embedding, packed.ids, self.sizes.hidden_size, end);
         for (i, weights) in self.layers.iter().enumerate() {
-            let layer = &mut layers[i % kept];
-            std::mem::swap(&mut layer.start, end);
-            pass.layer(weights, layer, buffers, end);
+            let start = &mut starts[i % n_starts];
+            std::mem::swap(start, end);
+            pass.layer(weights, (start, end), &mut layers[i % n_layers], buffers);
         }
         hidden.fit(pass.n_tokens, self.sizes.hidden_size);
         rms_norm(team, end, self.norm, self.sizes.norm_eps, hidden);
@@ -312,15 +341,20 @@ impl Model<'_> {
         gradients: &mut Gradients<'_>,
     ) {
         let pass = Pass::new(team, self, packed);
-        let Tape { layers, is_whole, end, buffers, scratch, .. } = tape;
-        assert!(*is_whole && end.n_rows() == pass.n_tokens, "the tape of this pass");
+        let Tape { starts, layers, remembered, end, buffers, scratch, .. } = tape;
+        assert!(*remembered != Remember::Nothing && end.n_rows() == pass.n_tokens, "the tape of this pass");
+        let (_, n_layers) = remembered.kept(self.layers.len());
         buffers.stream.fit(pass.n_tokens, self.sizes.hidden_size);
         buffers.stream.blocks.iter_mut().for_each(|block| block.fill(0.0));
         let norm = (&*end, self.norm, self.sizes.norm_eps);
         norm_gradient(team, norm, hidden_gradient, &mut buffers.stream, gradients.norm);
-        let layers = self.layers.iter().zip(layers).zip(&mut gradients.layers);
-        for ((weights, layer), gradients) in layers.rev() {
-            pass.layer_backward(weights, layer, (buffers, scratch), gradients);
+        for (i, (weights, gradients)) in self.layers.iter().zip(&mut gradients.layers).enumerate().rev() {
+            let (start, layer) = (&starts[i], &mut layers[i % n_layers]);
+            let is_left = *remembered == Remember::Everything || i + 1 == self.layers.len();
+            if !is_left {
+                pass.activations(weights, start, layer, buffers);
+            }
+            pass.layer_backward(weights, (start, layer), (buffers, scratch), gradients);
         }
         for (row, &id) in packed.ids.iter().enumerate() {
             let d = self.sizes.hidden_size;
@@ -356,6 +390,10 @@ mod tests {
 
     /// Scores and all gradients, the gradients of a model's matrices one after the other.
     fn pass(team: &Team) -> (Scores, Vec<f32>) {
+        pass_on(&mut Tape::default(), team, Remember::Everything)
+    }
+
+    fn pass_on(tape: &mut Tape, team: &Team, remember: Remember) -> (Scores, Vec<f32>) {
         let parameters = Parameters::new();
         let model = parameters.model();
         let spans = spans();
@@ -366,8 +404,8 @@ mod tests {
         let slopes: Vec<f32> = (0..targets.len()).map(|i| (i as f32).sin()).collect();
         let packed = Packed { ids: &ids, spans: &spans };
         let targets = Targets { ids: &targets, predictors: &predictors, temperature: 0.8 };
-        let (mut tape, mut head) = (Tape::default(), HeadTape::default());
-        let hidden = model.forward_packed(team, &packed, &mut tape, Remember::Everything);
+        let mut head = HeadTape::default();
+        let hidden = model.forward_packed(team, &packed, tape, remember);
         let scores = model.score(team, hidden, targets, &mut head);
 
         let mut memory = vec![0.0; 20_000];
@@ -375,7 +413,7 @@ mod tests {
         let mut gradients = gradients(&model, &mut rest);
         let gradient = ScoreGradient { logp: &slopes, entropy: Some(&slopes) };
         let by_hidden = model.score_backward(team, (tape.hidden(), targets), gradient, &mut head, &mut gradients);
-        model.backward_packed(team, &packed, &mut tape, &by_hidden, &mut gradients);
+        model.backward_packed(team, &packed, tape, &by_hidden, &mut gradients);
         (scores, memory)
     }
 
@@ -414,5 +452,34 @@ mod tests {
             let far = found.iter().zip(&gradients).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             assert!(far < 1e-5 * size, "{arch:?}: {far}");
         }
+    }
+
+    #[test]
+    fn layers_computed_again_change_no_bit() {
+        let expected = pass(&Team::new(1));
+        for n_threads in [1, 2] {
+            let (team, mut tape) = (Team::new(n_threads), Tape::default());
+            for remember in [Remember::Starts, Remember::Everything, Remember::Starts] {
+                let (scores, gradients) = pass_on(&mut tape, &team, remember);
+                let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                let is_same = (&scores, bits(&gradients)) == (&expected.0, bits(&expected.1));
+                assert!(is_same, "{remember:?} with {n_threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn a_layer_alone_has_memory_beyond_its_start() {
+        let floats = |rows: &Rows| rows.blocks.iter().map(Vec::len).sum::<usize>();
+        let check = |remember, n_starts: usize, n_layers: usize| {
+            let mut tape = Tape::default();
+            pass_on(&mut tape, &Team::new(1), remember);
+            let starts: usize = tape.starts.iter().map(floats).sum();
+            let rest: usize = tape.layers.iter().map(|layer| floats(&layer.gate_up)).sum();
+            // 76 tokens take 5 blocks of 16; width 20, inner width 36.
+            assert_eq!((starts, rest), (n_starts * 80 * 20, n_layers * 80 * 2 * 36), "{remember:?}");
+        };
+        check(Remember::Everything, 3, 3);
+        check(Remember::Starts, 3, 1);
     }
 }
