@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rlvr_cpu::training::Remember;
-use rlvr_cpu::{HalfWeights, Model, Team};
+use rlvr_cpu::{Model, ReducedWeights, Team};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -12,7 +12,7 @@ use crate::architecture::Architecture;
 use crate::attention::{Attend, PackedAttention, attention, gather_rows};
 use crate::batch::{Batch, PromptGroup};
 use crate::cache::{KvCache, PromptKv};
-use crate::kernels::{Bfloat16, KernelPass, Kernels};
+use crate::kernels::{KernelPass, Kernels, Reduced};
 use crate::linear::linear;
 use crate::logprob::{self, ScoreGradient, Scores};
 use crate::mlp::mlp;
@@ -29,7 +29,7 @@ pub struct Transformer {
     weights: Weights,
     numerics: Numerics,
     kernels: Option<Arc<Kernels>>,
-    half: Option<HalfWeights>,
+    reduced: Option<ReducedWeights>,
 }
 
 /// Whether a sequence may feel the others in its batch.
@@ -86,7 +86,7 @@ impl TrainingScores<'_> {
 impl Transformer {
     /// Joins an architecture and its weights.
     pub fn new(architecture: Architecture, weights: Weights) -> Self {
-        Self { architecture, weights, numerics: Numerics::Fast, kernels: None, half: None }
+        Self { architecture, weights, numerics: Numerics::Fast, kernels: None, reduced: None }
     }
 
     /// Chooses between speed and independence of the batch.
@@ -103,27 +103,27 @@ impl Transformer {
         self
     }
 
-    /// Decodes on the CPU with the matrices in bfloat16: faster, but not what the weights say; scores are as before.
+    /// Decodes on the CPU with the matrices in fewer bits: faster, but not what the weights say; scores are as before.
     ///
     /// # Panics
     ///
-    /// If the weights are not float32 in the memory of the CPU.
+    /// If the weights are not float32 in the memory of the CPU, or a matrix has too many inputs for integers.
     #[must_use]
-    pub fn decoding_in(mut self, bfloat16: Bfloat16) -> Self {
+    pub fn decoding_in(mut self, reduced: Reduced) -> Self {
         let model = self.on_cpu().expect("float32 weights on the CPU");
-        let half = match &self.kernels {
-            Some(kernels) => HalfWeights::of(&model, kernels.team(), bfloat16),
-            None => HalfWeights::of(&model, &Team::new(1), bfloat16),
+        let weights = match &self.kernels {
+            Some(kernels) => ReducedWeights::of(&model, kernels.team(), reduced),
+            None => ReducedWeights::of(&model, &Team::new(1), reduced),
         };
-        self.half = Some(half);
+        self.reduced = Some(weights);
         self
     }
 
     /// Returns the transformer for decoding on the CPU; none if its weights are elsewhere or not in float32.
     pub fn decoder(&self) -> Option<Model<'_>> {
         let model = self.on_cpu()?;
-        Some(match &self.half {
-            Some(half) => half.model(&model),
+        Some(match &self.reduced {
+            Some(reduced) => reduced.model(&model),
             None => model,
         })
     }

@@ -136,7 +136,7 @@ struct Sizes {
     /// Tokens forwarded at a time in training.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     tokens_per_micro_batch: usize,
-    /// What multiplies when rollouts are sampled: `trained` or, on CPUs with AVX512-BF16, `bfloat16`.
+    /// What multiplies when rollouts are sampled: `trained` or, on CPUs with instructions for it, `bfloat16` or `int8`.
     #[arg(long, value_name = "KIND", default_value = "trained", value_parser = weights)]
     weights: SamplerWeights,
     /// The recipe whose loss is trained with; grpo scores under a reference policy, too.
