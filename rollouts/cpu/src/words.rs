@@ -111,12 +111,12 @@ impl<O> Piece<'_, O> {
         let next = &self.weights[((out + N) * n).min(self.weights.len())..];
         // SAFETY: the caller's.
         let sums = unsafe { products::<I, N, B, V>(w, x, next) };
-        for b in 0..B {
-            for i in 0..N {
+        for (b, sums) in sums.iter().enumerate() {
+            for (i, sums) in sums.iter().enumerate() {
                 let mut lanes = [I::Sum::default(); LANES];
                 for v in 0..V {
                     // SAFETY: the caller's.
-                    unsafe { I::store(sums[b][i][v], &mut lanes[v * I::LANES..(v + 1) * I::LANES]) };
+                    unsafe { I::store(sums[v], &mut lanes[v * I::LANES..(v + 1) * I::LANES]) };
                 }
                 let found = self.outputs.of(lanes, out + i, block + b);
                 let bias = self.bias.map_or(0.0, |bias| bias[out + i]);
