@@ -234,7 +234,8 @@ pub enum SamplerWeights {
     /// The matrices rounded to bfloat16, on CPUs with AVX512-BF16: faster, and off by some hundredths of a nat a token,
     /// which the ratio of the loss corrects.
     Bfloat16,
-    /// The matrices rounded to integers of eight bits, on CPUs with AVX512-VNNI or AVX-VNNI: faster still, and further off.
+    /// The matrices rounded to integers of eight bits, on CPUs with AVX512-VNNI or AVX-VNNI: faster still, and about seven
+    /// times as far off.
     Int8,
 }
 
