@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use rlvr::step::score;
 use rlvr_policy::Transformer;
-use rlvr_policy::kernels::Bfloat16;
+use rlvr_policy::kernels::{Bfloat16, Int8, Reduced};
 use rlvr_rollouts::engine::{Backend, Request};
 use rlvr_rollouts::rollout::Completion;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
@@ -88,10 +88,15 @@ proptest! {
 
 /// Rounding to 8 bits moves log-probabilities, but not far; company still changes no bit.
 #[test]
-fn bfloat16_decodes_close_to_float32_and_alike_in_any_company() {
-    let Some(bfloat16) = Bfloat16::detect() else { return };
+fn fewer_bits_decode_close_to_float32_and_alike_in_any_company() {
+    let bfloat16 = Bfloat16::detect().map(Reduced::Bfloat16);
+    let int8 = Int8::detect().map(Reduced::Int8);
+    bfloat16.into_iter().chain(int8).for_each(decodes_close_to_float32);
+}
+
+fn decodes_close_to_float32(reduced: Reduced) {
     let exact = tiny_transformer("llama", 3);
-    let rounded = tiny_transformer("llama", 3).decoding_in(bfloat16);
+    let rounded = tiny_transformer("llama", 3).decoding_in(reduced);
     let case = Case {
         requests: vec![(vec![1, 2, 3], 5), (vec![7; 20], 3)],
         limits: GenerationLimits { max_new_tokens: 16, stop_strings: vec![], ignore_stop_ids: true, max_rows: 64 },
@@ -108,5 +113,5 @@ fn bfloat16_decodes_close_to_float32_and_alike_in_any_company() {
     let sampled = found.iter().flatten().flat_map(|one| &one.logp);
     let far: Vec<f32> = sampled.zip(scored.iter().flatten().flatten()).map(|(a, b)| (a - b).abs()).collect();
     let mean = far.iter().sum::<f32>() / far.len() as f32;
-    assert!(mean > 1e-5 && mean < 0.03, "{mean}");
+    assert!(mean > 1e-5 && mean < 0.03, "{reduced:?}: {mean}");
 }

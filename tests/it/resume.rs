@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rlvr_policy::kernels::Bfloat16;
+use rlvr_policy::kernels::{Bfloat16, Int8};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -194,13 +194,18 @@ fn what_forward_passes_keep_changes_nothing() {
 
 /// Sampling with rounded matrices shows in the mismatch and nowhere else; where the CPU cannot, the run says so.
 #[test]
-fn a_run_that_samples_in_bfloat16_knows_how_far_it_is_off() {
+fn a_run_that_samples_in_fewer_bits_knows_how_far_it_is_off() {
+    knows_how_far_it_is_off("rollouts.weights=bfloat16", "AVX512-BF16", Bfloat16::detect().is_some());
+    knows_how_far_it_is_off("rollouts.weights=int8", "AVX512-VNNI", Int8::detect().is_some());
+}
+
+fn knows_how_far_it_is_off(weights: &str, instructions: &str, has_them: bool) {
     let work = TempDir::new().expect("a temporary folder");
     let config = tiny_config(work.path(), "");
     let run = work.path().join("rounded");
-    let args = ["train", text(&config), "--set", "rollouts.weights=bfloat16", "--out", text(&run)];
-    if Bfloat16::detect().is_none() {
-        is_refused(&args, 1, &["rollouts.weights", "AVX512-BF16", "trained"]);
+    let args = ["train", text(&config), "--set", weights, "--out", text(&run)];
+    if !has_them {
+        is_refused(&args, 1, &["rollouts.weights", instructions, "trained"]);
         return;
     }
     succeeds(&args);
@@ -209,5 +214,5 @@ fn a_run_that_samples_in_bfloat16_knows_how_far_it_is_off() {
         .filter(|record| record["kind"] == "step")
         .filter_map(|record| record["policy/mismatch_logp/mean"].as_f64())
         .collect();
-    assert!(!steps.is_empty() && steps.iter().all(|&off| off > 1e-5 && off < 0.05), "{steps:?}");
+    assert!(!steps.is_empty() && steps.iter().all(|&off| off > 1e-5 && off < 0.05), "{weights}: {steps:?}");
 }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use rlvr_policy::decoding::Graphs;
-use rlvr_policy::kernels::Bfloat16;
+use rlvr_policy::kernels::{Bfloat16, Int8, Reduced};
 use rlvr_policy::{Activations, Architecture, DecodingMemory, Kernels, Numerics, Transformer, Weights};
 use tch::{Device, Kind};
 
@@ -19,8 +19,8 @@ pub struct Learner {
     compute: Kind,
     numerics: Numerics,
     kernels: Arc<Kernels>,
-    /// Where rollouts are sampled in bfloat16 on the CPU, that it can.
-    bfloat16: Option<Bfloat16>,
+    /// Where rollouts are sampled in fewer bits on the CPU, in which.
+    reduced: Option<Reduced>,
     /// The weights in the kind that GPUs compute in, always in the same memory, since graphs look there.
     rounded: OnceCell<Weights>,
     decoding: Arc<DecodingMemory>,
@@ -37,7 +37,7 @@ impl Learner {
             compute,
             numerics,
             kernels: Arc::default(),
-            bfloat16: None,
+            reduced: None,
             rounded: OnceCell::new(),
             decoding: Arc::default(),
         }
@@ -70,29 +70,37 @@ impl Learner {
     ///
     /// # Errors
     ///
-    /// If that is bfloat16, and the policy is not on a CPU with instructions for it; with the key of the config.
+    /// If that is of fewer bits, and the policy is not on a CPU with instructions for it; with the key of the config.
     pub fn sampling_with(mut self, weights: SamplerWeights) -> Result<Self, String> {
-        const KEY: &str = "`rollouts.weights` is `bfloat16`, but";
-        if weights == SamplerWeights::Trained {
-            self.bfloat16 = None;
-            return Ok(self);
-        }
-        if self.compute != Kind::Float {
-            return Err(format!(
-                "{KEY} the policy is on a GPU, which computes in bfloat16 anyway; set it to `trained`"
-            ));
-        }
-        let bfloat16 = Bfloat16::detect()
-            .ok_or_else(|| format!("{KEY} this CPU has no instructions for it (AVX512-BF16); set it to `trained`"))?;
-        self.bfloat16 = Some(bfloat16);
+        self.reduced = match weights {
+            SamplerWeights::Trained => None,
+            SamplerWeights::Bfloat16 => {
+                Some(self.in_fewer_bits("bfloat16", Bfloat16::detect().map(Reduced::Bfloat16), "AVX512-BF16")?)
+            }
+            SamplerWeights::Int8 => {
+                Some(self.in_fewer_bits("int8", Int8::detect().map(Reduced::Int8), "AVX512-VNNI or AVX-VNNI")?)
+            }
+        };
         Ok(self)
+    }
+
+    /// Says why rollouts cannot be sampled in numbers for which the CPU may have instructions.
+    fn in_fewer_bits(&self, name: &str, found: Option<Reduced>, instructions: &str) -> Result<Reduced, String> {
+        let why = if self.compute == Kind::Float {
+            format!("this CPU has no instructions for it ({instructions})")
+        } else {
+            "the policy is on a GPU, which computes in bfloat16 anyway".to_owned()
+        };
+        found
+            .filter(|_| self.compute == Kind::Float)
+            .ok_or_else(|| format!("`rollouts.weights` is `{name}`, but {why}; set it to `trained`"))
     }
 
     /// Returns the policy for rollouts to train on.
     pub fn sampler(&self) -> Transformer {
         let policy = self.policy();
-        match self.bfloat16 {
-            Some(bfloat16) => policy.decoding_in(bfloat16),
+        match self.reduced {
+            Some(reduced) => policy.decoding_in(reduced),
             None => policy,
         }
     }

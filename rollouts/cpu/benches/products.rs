@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use pulp::{Arch, Simd, WithSimd};
 use rlvr_cpu::training::{LinearGradient, Scratch};
-use rlvr_cpu::{Bfloat16, HalfMatrix, Linear, Rows, Team};
+use rlvr_cpu::{Bfloat16, Int8, Linear, Reduced, ReducedMatrix, Rows, Team};
 
 /// Name, outputs, inputs, and copies enough that no cache holds them.
 const MATRICES: [(&str, usize, usize, usize); 5] = [
@@ -44,24 +44,32 @@ fn main() {
             print!("  {rows}: {:3.0}", (2 * rows * n_in * n_out * copies) as f64 / seconds / 1e9);
         }
         println!();
-        half(&team, &weights, n_out, n_in);
+        reduced(&team, &weights, n_out, n_in);
         training(&team, &weights, n_out, n_in);
     }
 }
 
-/// 64 rows with the matrices in bfloat16.
-fn half(team: &Team, weights: &[Vec<f32>], n_out: usize, n_in: usize) {
-    const ROWS: usize = 64;
-    let Some(bfloat16) = Bfloat16::detect() else { return };
-    let matrices: Vec<HalfMatrix> =
-        weights.iter().map(|weights| HalfMatrix::of(&Linear::new(weights, None, n_in), team, bfloat16)).collect();
-    let (x, mut y) = (Rows::zeros(ROWS, n_in), Rows::zeros(ROWS, n_out));
-    let seconds = best(|| {
-        for (weights, half) in weights.iter().zip(&matrices) {
-            Linear::new(weights, None, n_in).with_half(half).set(team, &x, &mut y);
+/// Some rows with the matrices in numbers of fewer bits.
+fn reduced(team: &Team, weights: &[Vec<f32>], n_out: usize, n_in: usize) {
+    let kinds = [
+        Bfloat16::detect().map(|bfloat16| ("bfloat16", Reduced::Bfloat16(bfloat16))),
+        Int8::detect().map(|int8| ("int8", Reduced::Int8(int8))),
+    ];
+    for (name, kind) in kinds.into_iter().flatten() {
+        let matrices: Vec<ReducedMatrix> =
+            weights.iter().map(|weights| ReducedMatrix::of(&Linear::new(weights, None, n_in), team, kind)).collect();
+        print!("  {name}");
+        for rows in [16, 64, 128] {
+            let (x, mut y) = (Rows::zeros(rows, n_in), Rows::zeros(rows, n_out));
+            let seconds = best(|| {
+                for (weights, matrix) in weights.iter().zip(&matrices) {
+                    Linear::new(weights, None, n_in).with_reduced(matrix).set(team, &x, &mut y);
+                }
+            });
+            print!("  {rows}: {:3.0}", (2 * rows * n_in * n_out * weights.len()) as f64 / seconds / 1e9);
         }
-    });
-    println!("  bfloat16, {ROWS} rows: {:3.0}", (2 * ROWS * n_in * n_out * weights.len()) as f64 / seconds / 1e9);
+        println!();
+    }
 }
 
 /// The three products of a matrix in training.

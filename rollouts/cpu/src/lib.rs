@@ -16,7 +16,10 @@
 //! | [`training`]  | forward passes that remember, and backward passes            |
 //! | [`sequence`]  | keys and values, with prompts shared between sequences       |
 //! | `linear`      | matrix products                                              |
-//! | `half`        | the same with weights in bfloat16                            |
+//! | `reduced`     | the same with matrices of fewer bits: their kinds            |
+//! | `half`, `int8`| bfloat16, and integers of eight bits after a rotation        |
+//! | `hadamard`    | that rotation                                                |
+//! | `words`       | products of the words that such numbers make                 |
 //! | `attention`   | rotation, and attention of new tokens to their sequence      |
 //! | `norm`, `gate`| RMSNorm and SwiGLU                                           |
 //! | [`draw`]      | drawing from logits: log-probability, entropy and a token    |
@@ -27,18 +30,24 @@ mod attention;
 pub mod draw;
 mod exp;
 mod gate;
+mod hadamard;
 mod half;
+mod int8;
 mod linear;
 pub mod model;
 mod norm;
+mod reduced;
 mod rows;
 pub mod sequence;
 pub mod team;
 pub mod training;
+mod words;
 
-pub use half::{Bfloat16, HalfMatrix, HalfWeights};
+pub use half::Bfloat16;
+pub use int8::Int8;
 pub use linear::Linear;
 pub use model::{AttentionWeights, LayerWeights, Model, NewToken, Sizes, Workspace};
+pub use reduced::{Reduced, ReducedMatrix, ReducedWeights};
 pub use rows::Rows;
 pub use sequence::{Prompt, Sequence};
 pub use team::Team;

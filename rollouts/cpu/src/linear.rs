@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use crate::array::array;
-use crate::half::HalfMatrix;
+use crate::reduced::ReducedMatrix;
 use crate::rows::{LANES, Rows};
 use crate::team::Team;
 
@@ -15,8 +15,8 @@ use crate::team::Team;
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [f32],
-    /// The same in bfloat16, to be multiplied with instead.
-    half: Option<&'a HalfMatrix>,
+    /// The same in numbers of fewer bits, to be multiplied with instead.
+    reduced: Option<&'a ReducedMatrix>,
     bias: Option<&'a [f32]>,
     n_in: usize,
 }
@@ -48,16 +48,16 @@ impl<'a> Linear<'a> {
     pub fn new(weight: &'a [f32], bias: Option<&'a [f32]>, n_in: usize) -> Self {
         assert!(n_in > 0 && weight.len().is_multiple_of(n_in), "{} weights for {n_in} inputs", weight.len());
         assert!(bias.is_none_or(|bias| bias.len() == weight.len() / n_in), "a bias for each output");
-        Self { weight, half: None, bias, n_in }
+        Self { weight, reduced: None, bias, n_in }
     }
 
-    /// Multiplies with the same matrix in bfloat16.
+    /// Multiplies with the same matrix in numbers of fewer bits.
     #[must_use]
-    pub fn with_half<'b>(&self, half: &'b HalfMatrix) -> Linear<'b>
+    pub fn with_reduced<'b>(&self, reduced: &'b ReducedMatrix) -> Linear<'b>
     where
         'a: 'b,
     {
-        Linear { half: Some(half), ..*self }
+        Linear { reduced: Some(reduced), ..*self }
     }
 
     /// Returns the matrix `[out, in]`.
@@ -87,9 +87,9 @@ impl<'a> Linear<'a> {
     /// Computes `y = x · weightᵀ + bias`, or adds it to `y`.
     pub(crate) fn apply(&self, team: &Team, x: &Rows, y: &mut Rows, write: Write) {
         assert_eq!(x.n_features(), self.n_in);
-        if let Some(half) = self.half {
+        if let Some(reduced) = self.reduced {
             assert_eq!((y.n_features(), x.blocks.len()), (self.n_out(), y.blocks.len()));
-            return half.apply(team, x, self.bias, y, write);
+            return reduced.apply(team, x, self.bias, y, write);
         }
         self.apply_from(team, (x, 0), y, write);
     }
@@ -230,10 +230,10 @@ pub(crate) fn products<S: Simd, const N: usize, const B: usize, const V: usize>(
     sums
 }
 
-/// Asks for a cache line of 16 numbers.
+/// Asks for the cache line of a number.
 #[inline(always)]
 #[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the instruction takes a pointer"))]
-fn prefetch(numbers: &[f32], at: usize) {
+pub(crate) fn prefetch<T>(numbers: &[T], at: usize) {
     #[cfg(target_arch = "x86_64")]
     if let Some(number) = numbers.get(at) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};

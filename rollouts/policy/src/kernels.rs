@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-pub use rlvr_cpu::Bfloat16;
 use rlvr_cpu::Team;
 pub use rlvr_cpu::training::adam::{AdamW, Squares};
 use rlvr_cpu::training::{self, HeadTape, Packed, Remember, Tape, Targets, adam};
+pub use rlvr_cpu::{Bfloat16, Int8, Reduced};
 use tch::Tensor;
 
 use crate::batch::{Batch, Packing};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rlvr_cpu::training::Remember;
-use rlvr_cpu::{HalfWeights, Model, Team};
+use rlvr_cpu::{Model, ReducedWeights, Team};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -14,7 +14,7 @@ use crate::batch::{Batch, PromptGroup};
 use crate::cache::{CachedAttention, PromptKv};
 use crate::checkpointing::{Activations, Checkpoints};
 use crate::decoding::{DecodingGuard, DecodingMemory};
-use crate::kernels::{Bfloat16, KernelPass, Kernels};
+use crate::kernels::{KernelPass, Kernels, Reduced};
 use crate::logprob::{self, ScoreGradient, Scores, logits};
 use crate::mlp::mlp;
 use crate::norm::rms_norm;
@@ -33,7 +33,7 @@ pub struct Transformer {
     numerics: Numerics,
     activations: Activations,
     kernels: Option<Arc<Kernels>>,
-    half: Option<HalfWeights>,
+    reduced: Option<ReducedWeights>,
     decoding: Arc<DecodingMemory>,
 }
 
@@ -103,7 +103,7 @@ impl Transformer {
             numerics: Numerics::default(),
             activations: Activations::default(),
             kernels: None,
-            half: None,
+            reduced: None,
             decoding: Arc::default(),
         }
     }
@@ -136,27 +136,27 @@ impl Transformer {
         self
     }
 
-    /// Decodes on the CPU with the matrices in bfloat16: faster, but not what the weights say; scores are as before.
+    /// Decodes on the CPU with the matrices in fewer bits: faster, but not what the weights say; scores are as before.
     ///
     /// # Panics
     ///
-    /// If the weights are not float32 in the memory of the CPU.
+    /// If the weights are not float32 in the memory of the CPU, or a matrix has too many inputs for integers.
     #[must_use]
-    pub fn decoding_in(mut self, bfloat16: Bfloat16) -> Self {
+    pub fn decoding_in(mut self, reduced: Reduced) -> Self {
         let model = self.on_cpu().expect("float32 weights on the CPU");
-        let half = match &self.kernels {
-            Some(kernels) => HalfWeights::of(&model, kernels.team(), bfloat16),
-            None => HalfWeights::of(&model, &Team::new(1), bfloat16),
+        let weights = match &self.kernels {
+            Some(kernels) => ReducedWeights::of(&model, kernels.team(), reduced),
+            None => ReducedWeights::of(&model, &Team::new(1), reduced),
         };
-        self.half = Some(half);
+        self.reduced = Some(weights);
         self
     }
 
     /// Returns the transformer for decoding on the CPU; none if its weights are elsewhere or not in float32.
     pub fn decoder(&self) -> Option<Model<'_>> {
         let model = self.on_cpu()?;
-        Some(match &self.half {
-            Some(half) => half.model(&model),
+        Some(match &self.reduced {
+            Some(reduced) => reduced.model(&model),
             None => model,
         })
     }

@@ -139,7 +139,7 @@ struct Sizes {
     /// Compute layers again in the backward pass of training instead of keeping what they computed: less memory, more time.
     #[arg(long)]
     checkpoint_activations: bool,
-    /// What multiplies when rollouts are sampled: `trained` or, on CPUs with AVX512-BF16, `bfloat16`.
+    /// What multiplies when rollouts are sampled: `trained` or, on CPUs with instructions for it, `bfloat16` or `int8`.
     #[arg(long, value_name = "KIND", default_value = "trained", value_parser = weights)]
     weights: SamplerWeights,
     #[command(flatten)]
