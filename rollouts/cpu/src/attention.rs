@@ -4,6 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::array::array;
 use crate::exp::exp;
+use crate::linear::prefetch;
 use crate::model::{QkNorm, Sizes};
 use crate::rows::{LANES, Rows};
 use crate::sequence::{LayerCache, Sequence};
@@ -234,6 +235,8 @@ impl Heads<'_> {
         scores.resize(H * n_scores, 0.0);
         let mut start = 0;
         for (cache, n) in seen() {
+            // The blocks of a head are too far apart for the processor to see them coming.
+            prefetch_lines(cache.values(0, self.kv_head));
             score::<S, V, H>(simd, queries, (cache, self.kv_head, n), scores, start);
             start += n.next_multiple_of(LANES);
         }
@@ -347,6 +350,16 @@ fn softmax_numerators<S: Simd, const V: usize>(simd: S, scores: &mut [f32]) -> f
     lanes.iter().sum()
 }
 
+/// Asks for numbers that are soon wanted.
+#[inline(always)]
+fn prefetch_lines(numbers: &[f32]) {
+    let mut at = 0;
+    while at < numbers.len() {
+        prefetch(numbers, at);
+        at += LANES;
+    }
+}
+
 /// Adds the first `n` values of a head to the sums of `H` query heads, each times its weight there.
 #[inline(always)]
 fn mix<S: Simd, const H: usize>(
@@ -356,7 +369,11 @@ fn mix<S: Simd, const H: usize>(
     sums: &mut [f32],
 ) {
     let n_scores = weights.len() / H;
-    for block in 0..n.div_ceil(LANES) {
+    let n_blocks = n.div_ceil(LANES);
+    for block in 0..n_blocks {
+        if block + 1 < n_blocks {
+            prefetch_lines(cache.values(block + 1, head));
+        }
         let n = LANES.min(n - block * LANES);
         let weights: [&[f32]; H] = array(|h| &weights[h * n_scores + start + block * LANES..][..n]);
         let values = S::as_simd_f32s(cache.values(block, head)).0;
