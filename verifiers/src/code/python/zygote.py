@@ -186,19 +186,25 @@ def end_descendants():
 
 
 def empty(folder):
-    """Removes what a case leaves in a work dir that outlives it; elsewhere the kernel does."""
+    """Removes what a case leaves in a work dir that outlives it; elsewhere the kernel does.
+
+    The tester and the candidate share it and end at the same time: what the other has removed is no error.
+    """
+    import contextlib
     import shutil
 
     for path, folders, _ in os.walk(folder):
         for name in folders:
             inner = os.path.join(path, name)
-            if not os.path.islink(inner):
-                os.chmod(inner, 0o700)
+            with contextlib.suppress(FileNotFoundError):
+                if not os.path.islink(inner):
+                    os.chmod(inner, 0o700)
     for entry in os.scandir(folder):
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path, ignore_errors=True)
-        else:
-            os.unlink(entry.path)
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                os.unlink(entry.path)
 
 
 def export(case, fds):
