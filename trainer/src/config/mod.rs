@@ -238,7 +238,7 @@ pub enum SamplerWeights {
     /// the ratio of the loss corrects.
     Bfloat16,
     /// The matrices rounded to integers of eight bits, on CPUs with AVX512-VNNI or AVX-VNNI: faster still, and off by
-    /// about 0.06 nats a token: too far for ratios of whole sequences.
+    /// about 0.06 nats a token.
     Int8,
 }
 
