@@ -1,6 +1,6 @@
 //! Decoding by libtorch: many sequences, several tokens of each before the host looks.
 //!
-//! Everything that a token needs is in the memory of the device ([`Registers`]): the ids and positions it continues, the
+//! Everything that a token needs is in the memory of the device (`Registers`): the ids and positions it continues, the
 //! random numbers, and room for what is drawn. So the host asks for one token after another without waiting, and looks
 //! for stops when a window of tokens is full. On GPUs what a token takes is recorded once for some numbers of rows and
 //! done again by one call a token ([`Graph`]).
