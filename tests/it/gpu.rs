@@ -4,12 +4,13 @@ use rlvr::learner::Learner;
 use rlvr::step::score;
 use rlvr_policy::decoding::Graphs;
 use rlvr_policy::logprob::ScoreGradient;
-use rlvr_policy::preset::Vocabulary;
 use rlvr_policy::{Activations, Architecture, Batch, Numerics, Preset, PromptGroup, Weights};
 use rlvr_rollouts::engine::Request;
 use rlvr_rollouts::rollout::Completion;
 use rlvr_rollouts::{Engine, GenerationLimits, Noise, Sampling, Tokenizer};
 use tch::{Cuda, Device, Kind, Tensor};
+
+use crate::tiny::scaled;
 
 /// Learners with the same weights, on the GPU and on the CPU; none without a GPU.
 fn learners(family: &str, graphs: Graphs) -> Option<[Learner; 2]> {
@@ -26,11 +27,7 @@ fn learners(family: &str, graphs: Graphs) -> Option<[Learner; 2]> {
         max_positions: 256,
         ..Preset::default()
     };
-    let architecture = preset.architecture(Vocabulary { size: 30, eos: 29, pad: 29 }).expect("the sizes make a model");
-    let on_cpu = Weights::random(&architecture, 3, Device::Cpu);
-    for parameter in on_cpu.parameters().into_iter().filter(|parameter| parameter.tensor.dim() == 2) {
-        let _ = parameter.tensor.shallow_clone().g_mul_scalar_(4.0);
-    }
+    let (architecture, on_cpu) = scaled(&preset, 3, 4.0);
     let on_gpu = Weights::random(&architecture, 3, Device::Cuda(0));
     on_gpu.copy_from(&on_cpu);
     let learner = |architecture: &Architecture, weights| {

@@ -1,7 +1,7 @@
 //! Models that the tests share.
 
 use rlvr_policy::preset::Vocabulary;
-use rlvr_policy::{Preset, Transformer, Weights};
+use rlvr_policy::{Architecture, Preset, Transformer, Weights};
 use tch::Device;
 
 /// A model of some thousand parameters with random weights, float32 on the CPU.
@@ -22,13 +22,17 @@ pub(crate) fn tiny_transformer(family: &str, seed: u64) -> Transformer {
         max_positions: 128,
         ..Preset::default()
     };
+    let (architecture, weights) = scaled(&preset, seed, 8.0);
+    Transformer::new(architecture, weights)
+}
+
+/// Random weights on the CPU for a vocabulary of 30, the matrices scaled up: those of deviation 0.02 hardly depend on their
+/// input.
+pub(crate) fn scaled(preset: &Preset, seed: u64, factor: f64) -> (Architecture, Weights) {
     let architecture = preset.architecture(Vocabulary { size: 30, eos: 29, pad: 29 }).expect("the sizes make a model");
     let weights = Weights::random(&architecture, seed, Device::Cpu);
-    // Random weights of deviation 0.02 hardly depend on their input: scaled up, differences show.
-    for parameter in weights.parameters() {
-        if parameter.tensor.dim() == 2 {
-            let _ = parameter.tensor.detach().g_mul_scalar_(8.0);
-        }
+    for parameter in weights.parameters().into_iter().filter(|parameter| parameter.tensor.dim() == 2) {
+        let _ = parameter.tensor.detach().g_mul_scalar_(factor);
     }
-    Transformer::new(architecture, weights)
+    (architecture, weights)
 }
